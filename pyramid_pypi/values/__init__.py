@@ -1,0 +1,1 @@
+"""Names, digests, versions and instants: plain values, no I/O."""

@@ -1,0 +1,19 @@
+"""Instants and the clock.  Domain code is handed an instant and never asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Something that tells the present instant, aware and in UTC."""
+
+
+def system_clock() -> datetime:
+    """Return the present instant in UTC."""
+    return datetime.now(UTC)
+
+
+def iso_instant(at: datetime) -> str:
+    """Return `at` as PEP 700 writes upload times: ``yyyy-mm-ddThh:mm:ss.ffffffZ``."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
