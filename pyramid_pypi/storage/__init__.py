@@ -1,0 +1,1 @@
+"""Bytes on disk: release files by hash, and the published tree."""

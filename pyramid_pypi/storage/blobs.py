@@ -1,0 +1,183 @@
+"""Release files, stored by digest inside the published tree.
+
+A blob is durable before a row of the database names it, and a row makes it visible.
+Until the row stands the blob is *doubted*: a mark in a folder beside the store says so,
+which outlives a crash, so that whoever starts next can remove blobs without a row.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pyramid_pypi.storage import durable
+from pyramid_pypi.values.digests import file_path, sha256_hex
+
+METADATA_SUFFIX = ".metadata"
+_PATH = re.compile(
+    r"packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+?)(\.metadata)?\Z"
+)
+_STALE_S = 24 * 3600
+
+
+class Blobs:
+    """The store of release files under ``tree/packages/``."""
+
+    def __init__(self, tree_root: Path, spool: Path, lock: Path) -> None:
+        self.root = tree_root
+        self.spool = spool
+        self._lock = lock
+        self._doubts = lock.with_name("doubts")
+
+    def prepare(self) -> None:
+        """Make the folders, and remove what a crash left in the spool.
+
+        Spooled files bear the process that wrote them, so those of a living one stay.
+        """
+        for folder in (self.root / "packages", self.spool, self._doubts):
+            folder.mkdir(parents=True, exist_ok=True)
+        for path in self.spool.iterdir():
+            if not _writer_lives(path):
+                path.unlink(missing_ok=True)
+
+    def new_spool_path(self) -> Path:
+        """Return an unused path in the spool, on the file system of the store."""
+        return self.spool / f"{os.getpid()}-{secrets.token_hex(8)}"
+
+    def keeping(self) -> AbstractContextManager[None]:
+        """Hold off the removal of blobs, from `keep` until the row is committed.
+
+        Without it, a blob that is kept again while its old row is being deleted could be
+        removed after the new row has been acknowledged.
+        """
+        return durable.locked(self._lock, shared=True)
+
+    def sweeping(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Hold off `keeping`, to ask whether a blob has a row and remove it if not.
+
+        Raises:
+            BlockingIOError: with `wait` False, when somebody is keeping.
+        """
+        return durable.locked(self._lock, wait=wait)
+
+    def keep(
+        self,
+        spooled: Path,
+        sha256: str,
+        filename: str,
+        metadata: bytes | None,
+        *,
+        flush: bool = True,
+    ) -> None:
+        """Move `spooled` to its place by digest, durably; `metadata` becomes its sibling.
+
+        The same bytes under the same name again change nothing.  Whoever keeps many
+        files may pass `flush` as False, and call `flush` once before any row names them.
+        The blob is doubted until `confirm`.
+        """
+        self.doubt(sha256, filename)
+        target = self.root / file_path(sha256, filename)
+        sibling = target.with_name(target.name + METADATA_SUFFIX)
+        if target.exists() and (metadata is None or sibling.exists()):
+            spooled.unlink()
+            if flush:
+                # Whoever put it there may not have come to this yet.
+                self._sync_way_to(target)
+            return
+        if flush:
+            durable.sync_file(spooled)
+        beside = None if metadata is None else self._spool_bytes(metadata, flush=flush)
+        changed = durable.make_folders(target.parent, above=self.root)
+        if beside is not None:
+            os.replace(beside, sibling)
+        # The file last: where it is, its sibling is.
+        os.replace(spooled, target)
+        if flush:
+            for folder in (target.parent, *changed):
+                durable.sync_folder(folder)
+
+    def doubt(self, sha256: str, filename: str) -> None:
+        """Mark a blob as one that may have no row; a mark survives what the blob does."""
+        self._mark(sha256, filename).touch()
+
+    def confirm(self, sha256: str, filename: str) -> None:
+        """Take the mark back: a committed row names the blob."""
+        self._mark(sha256, filename).unlink(missing_ok=True)
+
+    def doubted(self) -> dict[str, list[Path]]:
+        """Return the marks of doubted blobs by sha256."""
+        found: dict[str, list[Path]] = {}
+        for mark in sorted(self._doubts.iterdir()):
+            found.setdefault(mark.name.partition(".")[0], []).append(mark)
+        return found
+
+    def keep_only(self, sha256: str, filenames: Collection[str]) -> None:
+        """Remove blobs of `sha256` under other names; hold `sweeping` meanwhile."""
+        try:
+            names = sorted(os.listdir((self.root / file_path(sha256, "x")).parent))
+        except FileNotFoundError:
+            return
+        for name in names:
+            filename = name.removesuffix(METADATA_SUFFIX)
+            if filename not in filenames:
+                self.remove(sha256, filename)
+
+    def flush(self) -> None:
+        """Return when every file kept so far would survive a power cut."""
+        durable.sync_filesystem(self.root)
+
+    def remove(self, sha256: str, filename: str) -> None:
+        """Remove a blob, its sibling and its folder; hold `sweeping` meanwhile."""
+        target = self.root / file_path(sha256, filename)
+        target.unlink(missing_ok=True)
+        target.with_name(target.name + METADATA_SUFFIX).unlink(missing_ok=True)
+        for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or gone already
+                break
+
+    def walk(self) -> Iterator[tuple[str, str, Path]]:
+        """Yield ``(sha256, filename, path)`` of each blob, siblings included, in order."""
+        for path in sorted((self.root / "packages").glob("??/??/*/*")):
+            found = _PATH.match(path.relative_to(self.root).as_posix())
+            if found:
+                first, second, rest, filename, _ = found.groups()
+                yield first + second + rest, filename, path
+
+    def _mark(self, sha256: str, filename: str) -> Path:
+        # With the filename itself the mark's name could be too long for a file system.
+        return self._doubts / f"{sha256}.{sha256_hex(filename.encode())[:32]}"
+
+    def _sync_way_to(self, target: Path) -> None:
+        for folder in target.parents:
+            if folder == self.root:
+                break
+            durable.sync_folder(folder)
+
+    def _spool_bytes(self, content: bytes, *, flush: bool) -> Path:
+        path = self.new_spool_path()
+        with open(path, "xb") as out:
+            out.write(content)
+            if flush:
+                out.flush()
+                os.fsync(out.fileno())
+        return path
+
+
+def _writer_lives(path: Path) -> bool:
+    try:
+        if time.time() - path.stat().st_mtime > _STALE_S:
+            return False
+        process = int(path.name.partition("-")[0])
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, OverflowError):
+        return False
+    return process != os.getpid()

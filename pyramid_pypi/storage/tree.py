@@ -1,0 +1,176 @@
+"""The published tree: documents at stable paths, replaced atomically.
+
+Three promises of every stable path, by which readers and rsync live:
+
+- A reader finds the old document or the new one, whole.
+- Each version also lies under its hash (a *shadow*, the same inode) from before the
+  stable path shows it until some time after it was superseded.
+- Modification times are whole seconds and strictly increase, so that a copier that
+  compares size and second never takes a new document for the old.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pyramid_pypi.storage import durable
+from pyramid_pypi.values.digests import sha256_hex
+from pyramid_pypi.values.instants import Clock
+
+SHADOWS = "v"
+_SHADOWED_ROOM = "simple"
+
+
+class Tree:
+    """The folder that servers serve and mirrors copy."""
+
+    def __init__(self, root: Path, spool: Path, clock: Clock) -> None:
+        self.root = root
+        self._spool = spool
+        self._clock = clock
+
+    def put(
+        self,
+        path: str,
+        content: bytes,
+        *,
+        shadow_of: bytes | None = None,
+        mtime: int | None = None,
+    ) -> int:
+        """Show `content` at the stable `path`; return its modification time in seconds.
+
+        With `shadow_of` (the document itself, or for a compressed twin the document it
+        is the twin of), the version also appears as ``v/SHA256.EXT`` beside it, first.
+        A twin is given the `mtime` of its document, by which readers tell that they
+        belong together.
+        """
+        target = self.root / path
+        temporary = self._spool / f"{os.getpid()}-{secrets.token_hex(8)}"
+        _write(temporary, content)
+        try:
+            if mtime is None:
+                mtime = self._next_mtime(target)
+            os.utime(temporary, (mtime, mtime))
+            if shadow_of is not None:
+                self._link_shadow(temporary, target, shadow_of)
+            _replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return mtime
+
+    def holds(self, path: str, content: bytes) -> bool:
+        """Tell whether the stable `path` shows just `content` already."""
+        target = self.root / path
+        try:
+            return target.stat().st_size == len(content) and target.read_bytes() == content
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a document at the stable `path`."""
+        return (self.root / path).is_file()
+
+    def mtime(self, path: str) -> int:
+        """Return the modification time of the document at `path` in seconds."""
+        return int((self.root / path).stat().st_mtime)
+
+    def read(self, path: str) -> bytes | None:
+        """Return the document at the stable `path`, None when there is none."""
+        try:
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def remove(self, path: str) -> None:
+        """Remove the document at `path`; its shadows stay until `sweep`."""
+        (self.root / path).unlink(missing_ok=True)
+
+    def remove_folder(self, path: str) -> None:
+        """Remove the folder `path` with all that is in it."""
+        shutil.rmtree(self.root / path, ignore_errors=True)
+
+    def names(self, room: str) -> Iterator[str]:
+        """Yield the names of the folders in `room`, such as ``simple``, in byte order."""
+        try:
+            with os.scandir(self.root / room) as entries:
+                found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return
+        yield from sorted(found)
+
+    def sweep(self, *, keep_s: int) -> int:
+        """Remove shadows superseded more than `keep_s` ago; return how many.
+
+        A version was superseded when the next one of its kind was written.
+        """
+        before = self._clock().timestamp() - keep_s
+        return sum(
+            self._sweep_folder(self.root / _SHADOWED_ROOM / name / SHADOWS, before)
+            for name in self.names(_SHADOWED_ROOM)
+        )
+
+    def sync(self) -> None:
+        """Return when every document shown so far would survive a power cut."""
+        durable.sync_filesystem(self.root)
+
+    def _next_mtime(self, target: Path) -> int:
+        now = int(self._clock().timestamp())
+        try:
+            return max(now, int(target.stat().st_mtime) + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return now
+
+    def _link_shadow(self, temporary: Path, target: Path, document: bytes) -> None:
+        extension = "".join(PurePosixPath(target.name).suffixes)
+        shadow = target.parent / SHADOWS / (sha256_hex(document) + extension)
+        try:
+            os.link(temporary, shadow)
+        except FileNotFoundError:
+            shadow.parent.mkdir(parents=True, exist_ok=True)
+            os.link(temporary, shadow)
+        except FileExistsError:
+            # An earlier version has come back, and is the newest again by its time.
+            os.replace(temporary, shadow)
+            os.link(shadow, temporary)
+
+    def _sweep_folder(self, folder: Path, before: float) -> int:
+        try:
+            shadows = [(p.stat().st_mtime, p.name, p) for p in folder.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        removed = 0
+        by_kind: dict[str, list[tuple[float, str, Path]]] = {}
+        for shadow in shadows:
+            by_kind.setdefault(shadow[1].partition(".")[2], []).append(shadow)
+        for versions in by_kind.values():
+            versions.sort()
+            for (_, _, path), (superseded_at, _, _) in zip(
+                versions, versions[1:], strict=False
+            ):
+                if superseded_at < before:
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    try:
+        os.replace(temporary, target)
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(temporary, target)
