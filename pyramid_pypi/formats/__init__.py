@@ -1,0 +1,1 @@
+"""Documents as pure functions of values: no database, no request, no clock."""

@@ -1,0 +1,42 @@
+"""The Simple API as JSON, version 1.4, in canonical bytes.
+
+Source: PyPA specification "Simple repository API"; PEP 691, 700, 714, 792.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyramid_pypi.formats.canonical import json_document
+from pyramid_pypi.formats.simple import API_VERSION, SimpleList, SimplePage
+
+
+def page(simple_page: SimplePage) -> bytes:
+    """Return the page of one project, for ``/simple/NAME/``."""
+    status = {"status": simple_page.status}
+    if simple_page.status_reason:
+        status["reason"] = simple_page.status_reason
+    rest = json_document(
+        {
+            "meta": _meta(simple_page.serial),
+            "name": simple_page.name,
+            "project-status": status,
+            "versions": simple_page.versions,
+        }
+    )
+    # "files" sorts before every other key, so the written parts go in front as they are.
+    files = b",".join([file.json_fragment for file in simple_page.listed_files])
+    return b"".join((b'{"files":[', files, b"],", rest[1:]))
+
+
+def project_list(simple_list: SimpleList) -> bytes:
+    """Return the list of all projects, for ``/simple/``.
+
+    ``_last-serial`` of each project is what bandersnatch follows.
+    """
+    projects = [{"_last-serial": serial, "name": name} for name, serial in simple_list.projects]
+    return json_document({"meta": _meta(simple_list.serial), "projects": projects})
+
+
+def _meta(serial: int) -> dict[str, Any]:
+    return {"_last-serial": serial, "api-version": API_VERSION}
