@@ -1,0 +1,1 @@
+"""Who acts, with which token, and what they may do."""

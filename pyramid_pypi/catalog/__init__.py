@@ -1,0 +1,1 @@
+"""Projects, releases and files: the rules of the catalog."""

@@ -1,0 +1,1 @@
+"""The journal: every change of the index, in commit order."""

@@ -1,0 +1,149 @@
+"""The journal: every change gets a serial, and serial order is commit order.
+
+A number taken earlier than the commit (a sequence, an autoincrement) lets a follower see
+serial 7 before 6 has committed, and miss 6 for ever.  So changes wait in the session, and
+are numbered as the last statements of the transaction, under a lock that lasts until its
+end: on PostgreSQL an advisory lock, on SQLite the write lock it already holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, event, func, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from pyramid_pypi.models.catalog import Project, Release
+from pyramid_pypi.models.journal import Change, ChangeKind
+from pyramid_pypi.models.tables import table_of
+
+_WAITING = "journal.waiting"
+_COMMITTED = "journal.committed"
+_LOCK = text("SELECT pg_advisory_xact_lock(1887007849)")  # any number, the journal's own
+
+_change, _project, _release = table_of(Change), table_of(Project), table_of(Release)
+_NEWEST = select(func.coalesce(func.max(_change.c.serial), 0))
+_SINCE = (
+    select(
+        _change.c.serial,
+        _change.c.at,
+        _change.c.kind,
+        _change.c.project,
+        _change.c.version,
+        _change.c.filename,
+        _change.c.actor,
+        _change.c.details,
+    )
+    .where(_change.c.serial > bindparam("after"))
+    .order_by(_change.c.serial)
+    .limit(bindparam("most"))
+)
+_ADD = insert(_change)
+_STAMP_PROJECT = (
+    update(_project)
+    .where(_project.c.name == bindparam("project_name"))
+    .values(serial=bindparam("newest"))
+)
+_STAMP_RELEASE = (
+    update(_release)
+    .where(
+        _release.c.project_id
+        == select(_project.c.id)
+        .where(_project.c.name == bindparam("project_name"))
+        .scalar_subquery(),
+        _release.c.version == bindparam("text"),
+    )
+    .values(serial=bindparam("newest"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeEntry:
+    """One change, as feeds and the publisher read it."""
+
+    serial: int
+    at: datetime
+    kind: ChangeKind
+    project: str | None
+    version: str | None
+    filename: str | None
+    actor: str
+    details: dict[str, Any]
+
+
+def append(
+    session: Session,
+    kind: ChangeKind,
+    *,
+    actor: str,
+    at: datetime,
+    project: str | None = None,
+    version: str | None = None,
+    filename: str | None = None,
+    details: dict[str, Any] | None = None,
+) -> None:
+    """Tell that something changed; the change is numbered when `session` commits."""
+    session.info.setdefault(_WAITING, []).append(
+        {
+            "at": at,
+            "kind": kind,
+            "project": project,
+            "version": version,
+            "filename": filename,
+            "actor": actor,
+            "details": details or {},
+        }
+    )
+
+
+def since(session: Session, serial: int, limit: int) -> list[ChangeEntry]:
+    """Return at most `limit` changes after `serial`, in order."""
+    rows = session.execute(_SINCE, {"after": serial, "most": limit})
+    return [ChangeEntry(*row) for row in rows]
+
+
+def newest(session: Session) -> int:
+    """Return the serial of the newest change, 0 when there is none."""
+    return session.scalar(_NEWEST) or 0
+
+
+def committed_serial(session: Session) -> int | None:
+    """Return the last serial that `session` committed, None when it changed nothing."""
+    serial = session.info.get(_COMMITTED)
+    return serial if isinstance(serial, int) else None
+
+
+@event.listens_for(Session, "before_commit")
+def _number(session: Session) -> None:
+    waiting = session.info.pop(_WAITING, None)
+    if not waiting:
+        return
+    session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_LOCK)
+    first = newest(session) + 1
+    for serial, change in enumerate(waiting, first):
+        change["serial"] = serial
+    session.execute(_ADD, waiting)
+    _stamp(session, waiting)
+    session.info[_COMMITTED] = first + len(waiting) - 1
+
+
+def _stamp(session: Session, numbered: list[dict[str, Any]]) -> None:
+    """Give each project and release the serial of its newest change."""
+    projects = {c["project"]: c["serial"] for c in numbered if c["project"]}
+    releases = {(c["project"], c["version"]): c["serial"] for c in numbered if c["version"]}
+    for name, serial in projects.items():
+        session.execute(_STAMP_PROJECT, {"project_name": name, "newest": serial})
+    for (name, version), serial in releases.items():
+        session.execute(
+            _STAMP_RELEASE, {"project_name": name, "text": version, "newest": serial}
+        )
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop(_WAITING, None)
+    session.info.pop(_COMMITTED, None)
