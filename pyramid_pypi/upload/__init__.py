@@ -1,0 +1,1 @@
+"""From an uploaded body to a recorded file, in small named steps."""
