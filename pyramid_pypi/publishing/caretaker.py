@@ -1,0 +1,95 @@
+"""The thread that does what no answer waits for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DBAPIError
+
+from pyramid_pypi.publishing import orphans
+from pyramid_pypi.publishing.publisher import Publisher
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 1.0  # for changes that another process committed and did not publish
+_RETRY_S = 30.0
+_SWEEP_S = 6 * 3600.0
+
+
+class Caretaker:
+    """Companions, lists, compressed twins, checkpoints, retries and sweeps, by the clock.
+
+    Args:
+        prepare: called again and again until it returns, before anything else: it brings
+            up a database that was away at the start, and tells whether the tree stands
+            by the present rules.
+    """
+
+    def __init__(self, publisher: Publisher, prepare: Callable[[], bool]) -> None:
+        self._publisher = publisher
+        self._prepare = prepare
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
+        settings = publisher.environment.settings
+        self._clocks: list[tuple[float, Callable[[], object]]] = [
+            (_POLL_S, publisher.publish_gap),
+            (_POLL_S, self._clear_orphans),
+            (settings.publish_lists_s, publisher.fresh_lists),
+            (settings.publish_checkpoint_s, publisher.checkpoint),
+            (_RETRY_S, publisher.retry_failures),
+            (_SWEEP_S, self._sweep),
+        ]
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the present step, with lists and a checkpoint that leave nothing to do."""
+        self._stopping.set()
+        self._publisher.woken.set()
+        self._thread.join()
+        for step in (self._publisher.fresh_lists, self._publisher.checkpoint):
+            self._guarded(step)
+
+    def _run(self) -> None:
+        while not self._guarded(self._begin):
+            if self._stopping.wait(_POLL_S):
+                return
+        due = {step: time.monotonic() + every_s for every_s, step in self._clocks}
+        while not self._stopping.is_set():
+            self._publisher.woken.wait(_POLL_S / 4)
+            self._publisher.woken.clear()
+            self._guarded(self._publisher.settle_all)
+            for every_s, step in self._clocks:
+                if time.monotonic() >= due[step]:
+                    self._guarded(step)
+                    due[step] = time.monotonic() + every_s
+
+    def _begin(self) -> None:
+        if not self._prepare():
+            log.info("the documents are of an older form: every project is written anew")
+            self._publisher.rebuild_all()
+
+    def _clear_orphans(self) -> None:
+        orphans.clear(self._publisher.environment)
+
+    def _sweep(self) -> None:
+        environment = self._publisher.environment
+        removed = environment.tree.sweep(keep_s=environment.settings.publish_keep_s)
+        log.debug("swept %d superseded documents", removed)
+
+    def _guarded(self, step: Callable[[], object]) -> bool:
+        """Return whether `step` went well; log it if not.  The thread outlives any step."""
+        try:
+            step()
+        except DBAPIError as error:
+            log.warning("the database does not answer: %s", error.orig)
+            return False
+        except Exception:
+            log.exception("%s failed; it will be tried again", step)
+            return False
+        return True

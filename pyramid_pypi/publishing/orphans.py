@@ -1,0 +1,35 @@
+"""Release files without a row: of uploads that came to nothing, and of deleted files.
+
+They are looked for where a mark says that there may be one (`Blobs.doubt`), so this costs
+the same however large the store is; `fsck` looks everywhere.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from pyramid_pypi.environment import Environment
+from pyramid_pypi.models.catalog import File
+
+
+def clear(environment: Environment) -> bool:
+    """Remove doubted blobs without a row; return False when uploads are under way.
+
+    Nobody is waited for: an upload may hold the store for as long as a commit takes.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database is away.
+    """
+    blobs = environment.blobs
+    if not blobs.doubted():
+        return True
+    try:
+        with blobs.sweeping(wait=False), environment.database.reading() as session:
+            for sha256, marks in blobs.doubted().items():
+                rows = session.scalars(select(File.filename).where(File.sha256 == sha256))
+                blobs.keep_only(sha256, rows.all())
+                for mark in marks:
+                    mark.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""How far the tree has come: a serial that is fast to read, and one that is durable."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyramid_pypi.storage import durable
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Up to where the documents are on the disk, and by which rules they were made."""
+
+    serial: int = 0
+    lists: int = -1  # serial of the index that the lists of all projects show
+    revision: int = 0  # documents.REVISION of their making
+    site: str = ""  # title and public address, which some documents carry
+    failed: tuple[str, ...] = ()  # projects that could not be rendered
+
+
+class State:
+    """Two small files beside the tree.
+
+    ``published`` tells every process how far the tree has come.  It is not flushed: a
+    power cut may leave it ahead of the documents.  ``checkpoint.json`` is flushed after
+    them, so a process that starts goes on from there, and writes some documents again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._published = folder / "published"
+        self._checkpoint = folder / "checkpoint.json"
+
+    def published(self) -> int:
+        """Return the serial that the tree shows."""
+        try:
+            return int(self._published.read_text(encoding="ascii"))
+        except (FileNotFoundError, ValueError):
+            return self.checkpoint().serial
+
+    def stamp(self) -> int:
+        """Return a number that changes when any process sets `published` (3 µs)."""
+        try:
+            return os.stat(self._published).st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def set_published(self, serial: int) -> None:
+        """Tell every process that the tree shows `serial`; hold the publisher's lock."""
+        temporary = self._published.with_name(f".published.{os.getpid()}")
+        temporary.write_text(str(serial), encoding="ascii")
+        os.replace(temporary, self._published)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the last checkpoint; an unreadable one means to begin anew."""
+        try:
+            stored = json.loads(self._checkpoint.read_bytes())
+            return Checkpoint(
+                serial=int(stored["serial"]),
+                lists=int(stored["lists"]),
+                revision=int(stored["revision"]),
+                site=str(stored["site"]),
+                failed=tuple(stored["failed"]),
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return Checkpoint()
+
+    def set_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep `checkpoint` durably; the documents it speaks of are flushed already."""
+        content = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
+        durable.write_durably(self._checkpoint, json.dumps(content).encode())
+
+    def begin(self) -> Checkpoint:
+        """Set the published serial back to the checkpoint, and return that."""
+        checkpoint = self.checkpoint()
+        self.set_published(checkpoint.serial)
+        return checkpoint

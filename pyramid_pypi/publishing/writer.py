@@ -1,0 +1,124 @@
+"""Puts the documents of one project, or of all, into the tree, with their twins."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from pyramid_pypi.formats import project_json
+from pyramid_pypi.formats.compression import gzip_bytes
+from pyramid_pypi.formats.pages import HomeDocument, Site
+from pyramid_pypi.formats.project import ProjectDocument
+from pyramid_pypi.formats.simple import SimpleList, SimplePage
+from pyramid_pypi.publishing import documents
+from pyramid_pypi.storage.tree import Tree
+from pyramid_pypi.values.names import ProjectName
+
+COMPRESS_AT_ONCE_BYTES = 64 * 1024
+"""Larger documents are compressed a moment later, once for many changes in a row."""
+
+
+class DocumentWriter:
+    """Writes documents; its caller holds the publisher's lock.
+
+    With `only_changed`, documents that stand already are left alone, with their times.
+    """
+
+    def __init__(self, tree: Tree, site: Site) -> None:
+        self._tree = tree
+        self._site = site
+        self.uncompressed: set[str] = set()
+
+    def simple(self, page: SimplePage, *, only_changed: bool = False) -> None:
+        """Write what installers read of a project."""
+        self._put_all(
+            documents.simple_documents(page),
+            shadowed=True,
+            twin=True,
+            only_changed=only_changed,
+        )
+
+    def companions(
+        self,
+        document: ProjectDocument,
+        versions: Collection[str],
+        *,
+        only_changed: bool = False,
+    ) -> None:
+        """Write what people and tools read of a project, and remove releases now gone."""
+        made = documents.companion_documents(document, versions, self._site)
+        self._put_all(made, only_changed=only_changed)
+        listed = {release.version for release in document.listed_releases}
+        for version in set(versions) - listed - {"*"}:
+            self._tree.remove_folder(f"pypi/{document.name}/{version}")
+
+    def lists(self, listed: SimpleList, home: HomeDocument) -> None:
+        """Write the lists of all projects and the home page, where they have changed."""
+        made = documents.list_documents(listed, home, self._site)
+        self._put_all(made, twin=True, only_changed=True)
+
+    def static(self) -> None:
+        """Write the files that pages refer to, where they have changed."""
+        self._put_all(documents.static_documents(), twin=True, only_changed=True)
+
+    def forget(self, name: ProjectName) -> None:
+        """Remove every document of a project that is gone."""
+        for room in ("simple", "pypi", "projects"):
+            self._tree.remove_folder(f"{room}/{name}")
+        self.uncompressed = {
+            p for p in self.uncompressed if not p.startswith(f"simple/{name}/")
+        }
+
+    def compress(self, path: str) -> None:
+        """Write the compressed twin that the document at `path` still lacks."""
+        self.uncompressed.discard(path)
+        content = self._tree.read(path)
+        if content is not None:
+            shadowed = path.count("/") > 1
+            self._tree.put(
+                f"{path}.gz",
+                gzip_bytes(content),
+                shadow_of=content if shadowed else None,
+                mtime=self._tree.mtime(path),
+            )
+
+    def compress_missing(self, name: ProjectName) -> None:
+        """Write the compressed twins that the simple pages of `name` lack."""
+        for path in documents.simple_paths(name):
+            if self._tree.exists(path) and not self._tree.exists(f"{path}.gz"):
+                self.compress(path)
+
+    def lags(self, name: ProjectName, serial: int | None) -> bool:
+        """Tell whether the companions of `name` show an older state than `serial`."""
+        if serial is None:
+            return False
+        shown = self._tree.read(documents.companion_path(name))
+        return shown is None or project_json.serial_of(shown) != serial
+
+    def _put_all(
+        self,
+        made: Iterable[tuple[str, bytes]],
+        *,
+        shadowed: bool = False,
+        twin: bool = False,
+        only_changed: bool = False,
+    ) -> None:
+        for path, content in made:
+            if not (only_changed and self._stands(path, content, twin=twin)):
+                self._put(path, content, shadowed=shadowed, twin=twin)
+
+    def _stands(self, path: str, content: bytes, *, twin: bool) -> bool:
+        """Tell whether `path` shows `content`, and its twin the same or nothing torn."""
+        if not self._tree.holds(path, content):
+            return False
+        return not twin or self._tree.holds(f"{path}.gz", gzip_bytes(content))
+
+    def _put(self, path: str, content: bytes, *, shadowed: bool, twin: bool) -> None:
+        later = twin and len(content) > COMPRESS_AT_ONCE_BYTES
+        if later:
+            # A front server sends whatever twin it finds: none is better than an old one.
+            self._tree.remove(f"{path}.gz")
+            self.uncompressed.add(path)
+        shadow_of = content if shadowed else None
+        mtime = self._tree.put(path, content, shadow_of=shadow_of)
+        if twin and not later:
+            self._tree.put(f"{path}.gz", gzip_bytes(content), shadow_of=shadow_of, mtime=mtime)
