@@ -1,0 +1,149 @@
+"""What every verb of the command line shares: its options, its settings, its voice.
+
+Data goes to standard output, as a table for people or as JSON for scripts; everything
+said about the work goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from configparser import ConfigParser, Error, NoSectionError
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pyramid_pypi.errors import NotPrepared, SettingsInvalid
+from pyramid_pypi.settings import Settings, load
+
+if TYPE_CHECKING:
+    from pyramid_pypi.environment import Environment
+
+FAILURE = 1
+FINDINGS = 3
+ADDRESS_NAME = "address"
+"""File of the data folder in which `serve` notes where it listens."""
+_SECTION = "app:main"
+_UNLIMITED_WIDTH = 10_000  # columns; a pipe has no edge to wrap at
+
+
+@dataclass(slots=True)
+class Invocation:
+    """The shared options of one call, filled in while click reads them."""
+
+    config: Path | None = None
+    overrides: dict[str, str] = field(default_factory=dict)
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    yes: bool = False
+
+    def settings(self) -> Settings:
+        """Return the settings: options before environment before INI before defaults.
+
+        Raises:
+            SettingsInvalid: see `settings.load`; or the INI file cannot be read.
+        """
+        return load(read_ini(self.config), os.environ, self.overrides)
+
+    def environment(self, *, in_use: bool = True) -> Environment:
+        """Return the services that these settings describe.
+
+        Raises:
+            NotPrepared: the index is to be `in_use` already, and has no database file.
+        """
+        from pyramid_pypi import environment
+
+        services = environment.build(with_address(self.settings()))
+        file = services.database.url.database if services.database.is_sqlite else None
+        # SQLite would make an empty file at the first look into a folder that is no index.
+        if in_use and file and not Path(file).exists():
+            raise NotPrepared(f"there is no database {file}")
+        return services
+
+    def say(self, sentence: str) -> None:
+        """Tell people on standard error, unless they asked for quiet."""
+        if not self.quiet:
+            click.echo(sentence, err=True)
+
+    def explain(self, sentence: str) -> None:
+        """Tell those who asked to hear more."""
+        if self.verbose:
+            click.echo(sentence, err=True)
+
+    def confirm(self, question: str) -> None:
+        """Ask before something that cannot be taken back; end the program on a no."""
+        if not self.yes:
+            click.confirm(question, abort=True, err=True)
+
+    def show(self, answer: Mapping[str, Any] | list[dict[str, Any]]) -> None:
+        """Print the data a verb was asked for: JSON, or a table, or one line a value."""
+        if self.as_json:
+            click.echo(json.dumps(answer, indent=2, ensure_ascii=False, default=str))
+        elif isinstance(answer, list):
+            _print_table(answer)
+        else:
+            for name, value in answer.items():
+                click.echo(f"{name}: {_text(value)}")
+
+
+def with_address(settings: Settings) -> Settings:
+    """Return `settings` with the public address that `serve` listened on, if none is set.
+
+    Some documents carry it, so every process that publishes must know the same.
+    """
+    path = settings.data_dir / ADDRESS_NAME
+    if settings.site_public_url or not path.is_file():
+        return settings
+    return replace(settings, site_public_url=path.read_text(encoding="utf-8").strip())
+
+
+def read_ini(path: Path | None) -> dict[str, str]:
+    """Return the ``[app:main]`` section of the INI file at `path`; nothing for None.
+
+    ``%(here)s`` stands for the folder of the file, as under ``pserve``.
+
+    Raises:
+        SettingsInvalid: the file cannot be read or has no such section.
+    """
+    if path is None:
+        return {}
+    here = {"here": str(path.absolute().parent), "__file__": str(path.absolute())}
+    parser = ConfigParser(defaults=here)
+    parser.optionxform = str  # type: ignore[method-assign, assignment]
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), source=str(path))
+        return dict(parser.items(_SECTION))
+    except NoSectionError as error:
+        raise SettingsInvalid(f"{path} has no section [{_SECTION}]") from error
+    except (OSError, UnicodeDecodeError, Error) as error:
+        raise SettingsInvalid(f"cannot read {path}: {error}") from error
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*(name.replace("_", " ") for name in rows[0]), box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    width = None if sys.stdout.isatty() else _UNLIMITED_WIDTH
+    Console(width=width, markup=False, highlight=False).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return " ".join(map(str, value)) or "-"
+    return str(value)
