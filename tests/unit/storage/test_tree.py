@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pyramid_pypi.storage.tree import Tree
+from pyramid_pypi.values.digests import sha256_hex
+from tests.conftest import NOON, ToldClock
+
+
+@pytest.fixture
+def tree(tmp_path: Path, clock: ToldClock) -> Tree:
+    (tmp_path / "spool").mkdir()
+    return Tree(tmp_path / "tree", tmp_path / "spool", clock)
+
+
+def test_a_document_is_shown_whole_or_not_at_all(tree: Tree) -> None:
+    """A reader in the middle of many replacements sees one version, never a mixture."""
+    versions = [bytes([65 + n]) * 100_000 for n in range(4)]
+    tree.put("simple/a/index.html", versions[0])
+    torn: list[bytes] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            content = tree.read("simple/a/index.html")
+            if content not in versions:
+                torn.append(content or b"")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for turn in range(200):
+        tree.put("simple/a/index.html", versions[turn % 4])
+    done.set()
+    reader.join()
+    assert torn == []
+
+
+def test_times_are_whole_seconds_and_strictly_increase(tree: Tree, clock: ToldClock) -> None:
+    path = tree.root / "simple/a/index.html"
+    times = []
+    for content in (b"1", b"2", b"3"):
+        tree.put("simple/a/index.html", content)
+        times.append(path.stat().st_mtime)
+    clock.advance(hours=-1)
+    tree.put("simple/a/index.html", b"4")
+    times.append(path.stat().st_mtime)
+
+    assert times == [NOON.timestamp() + n for n in range(4)]
+
+
+def test_each_version_lies_under_its_hash_until_it_is_swept(tree: Tree, clock: ToldClock) -> None:
+    for content in (b"old", b"new"):
+        tree.put("simple/a/index.json", content, shadow_of=content)
+        clock.advance(hours=1)
+    shadows = tree.root / "simple/a/v"
+    old, new = (shadows / f"{sha256_hex(c)}.json" for c in (b"old", b"new"))
+
+    assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
+    assert new.samefile(tree.root / "simple/a/index.json")
+    assert tree.sweep(keep_s=2 * 3600) == 0
+    clock.advance(hours=2)
+    assert tree.sweep(keep_s=2 * 3600) == 1
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_a_version_that_comes_back_is_current_again(tree: Tree, clock: ToldClock) -> None:
+    for content in (b"one", b"two", b"one"):
+        tree.put("simple/a/index.json", content, shadow_of=content)
+        clock.advance(hours=1)
+    clock.advance(hours=9)
+    tree.sweep(keep_s=3600)
+
+    assert [p.name for p in (tree.root / "simple/a/v").iterdir()] == [f"{sha256_hex(b'one')}.json"]
+    assert tree.read("simple/a/index.json") == b"one"
+
+
+def test_nothing_is_left_in_the_spool(tree: Tree, tmp_path: Path) -> None:
+    tree.put("a/b/c", b"x")
+    (tree.root / "file").write_bytes(b"in the way")
+    with pytest.raises(NotADirectoryError):
+        tree.put("file/below", b"x")
+
+    assert list((tmp_path / "spool").iterdir()) == []
