@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from pyramid_pypi.errors import Refusal
 
@@ -57,7 +58,7 @@ def fetch(url: str, *, deadline_s: float = 10.0, max_bytes: int = 5_000_000) -> 
                 headers={"Accept-Encoding": "identity", "User-Agent": "pyramid_pypi"},
             ) as response:
                 content = _body(response, started + deadline_s, max_bytes)
-        except (requests.RequestException, OSError, ValueError) as error:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from error
     return Answer(
         status=response.status_code,

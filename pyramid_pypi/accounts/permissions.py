@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pyramid_pypi.errors import NotPermitted
-from pyramid_pypi.models.catalog import ProjectRole, Role
+from pyramid_pypi.models.catalog import ProjectRole, ProjectStatus, Role
 
 
 class Scope(enum.StrEnum):
@@ -90,6 +90,10 @@ class ProjectKey(Protocol):
     def name(self) -> str:
         """Return its normalized name."""
 
+    @property
+    def status(self) -> ProjectStatus:
+        """Return its status (PEP 792)."""
+
 
 _ROLE_OF = select(ProjectRole.role).where(
     ProjectRole.project_id == bindparam("project"), ProjectRole.user_id == bindparam("user")
@@ -121,7 +125,8 @@ def require(
     """Return when `actor` may do `permission` in `project` at this moment.
 
     Raises:
-        NotPermitted: the token does not reach so far, or the user has no such role.
+        NotPermitted: the token does not reach so far, the user has no such role, or the
+            project is quarantined, which leaves it to administrators.
     """
     if not reaches(actor, permission, project.name if project else None):
         raise NotPermitted(f"this token does not reach {permission}{_of(project)}")
@@ -129,6 +134,10 @@ def require(
         return
     if project is None or permission not in _granted(session, actor, project):
         raise NotPermitted(f"{actor.name} has no role that allows {permission}{_of(project)}")
+    # Uploads are refused by a rule of their own, which says so better.
+    quarantined = project.status is ProjectStatus.QUARANTINED
+    if quarantined and permission is not Permission.PROJECT_UPLOAD:
+        raise NotPermitted(f"{project.name} is quarantined: only an administrator changes it")
 
 
 def _granted(session: Session, actor: Actor, project: ProjectKey) -> frozenset[Permission]:

@@ -17,6 +17,7 @@ from pyramid_pypi.accounts.permissions import Actor, Permission, Scope, require
 from pyramid_pypi.errors import BadValue, NoSuchToken, NotAuthenticated
 from pyramid_pypi.models.accounts import Token, User
 from pyramid_pypi.values.names import is_normalized
+from pyramid_pypi.values.text import plain_line
 
 # Scanners for leaked secrets look for the prefix; the checksum spares them false alarms.
 PREFIX = "ppi-"
@@ -93,7 +94,7 @@ def create(
     secret = _new_secret()
     token = Token(
         user=user,
-        label=label,
+        label=plain_line(label, "label"),
         secret_sha256=_digest(secret),
         scopes=sorted(scopes),
         projects=None if projects is None else sorted(projects),

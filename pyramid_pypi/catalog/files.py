@@ -21,6 +21,8 @@ from pyramid_pypi.values.text import plain_line
 
 def find(session: Session, project: ProjectName, filename: str) -> File | None:
     """Return the file called `filename` of `project`, or None."""
+    if not (filename.isascii() and filename.isprintable()):
+        return None  # every filename is; nor may PostgreSQL be asked for a text with NUL
     return session.scalar(
         select(File)
         .join(File.project)

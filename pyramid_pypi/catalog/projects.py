@@ -34,7 +34,10 @@ def get(session: Session, name: ProjectName, *, lock: bool = False) -> Project:
         NoSuchProject: there is none.
     """
     query = select(Project).where(Project.name == name)
-    project = session.scalar(query.with_for_update() if lock else query)
+    if lock:
+        # What this session knew of the row before it waited may be old.
+        query = query.with_for_update().execution_options(populate_existing=True)
+    project = session.scalar(query)
     if project is None:
         raise NoSuchProject(name)
     return project
@@ -85,7 +88,8 @@ def delete(session: Session, actor: Actor, name: ProjectName, *, at: datetime) -
     """
     project = get(session, name, lock=True)
     require(session, actor, Permission.PROJECT_DELETE, project)
-    gone = session.scalars(select(File).where(File.project_id == project.id)).all()
+    query = select(File).where(File.project_id == project.id)
+    gone = session.scalars(query.options(joinedload(File.release))).all()
     for file in gone:
         files.tell_deleted(session, actor, file, name, at=at)
     journal.append(session, ChangeKind.PROJECT_DELETED, actor=actor.name, at=at, project=name)

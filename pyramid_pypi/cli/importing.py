@@ -17,13 +17,15 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pyramid_pypi import bootstrap
 from pyramid_pypi.accounts.permissions import COMMAND_LINE
 from pyramid_pypi.cli.invocation import FAILURE, Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
-from pyramid_pypi.cli.sessions import changing, reading
+from pyramid_pypi.cli.sessions import database_errors, finish, publish, reading
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.models.catalog import File
+from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.upload import pipeline
 from pyramid_pypi.upload.refusals import FileExists, UploadTooLarge
 from pyramid_pypi.upload.values import Inspected, Spooled
@@ -65,12 +67,15 @@ def import_dir(invocation: Invocation, folder: Path) -> None:
     and the exit status is 1 then; the others are in the index all the same.
     """
     environment = invocation.environment()
+    publisher = bootstrap.open_publisher(environment)
     paths = sorted(
         path for path in folder.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file()
     )
     tally = Tally()
     for group in _groups(_with_progress(invocation, paths)):
-        _take(environment, invocation, group, tally)
+        _take(publisher, invocation, group, tally)
+    with database_errors():
+        finish(publisher)
     if invocation.as_json:
         invocation.show(
             {"added": tally.added, "present": tally.present, "refused": tally.refused}
@@ -101,9 +106,10 @@ def _with_progress(invocation: Invocation, paths: list[Path]) -> Iterator[Path]:
 
 
 def _take(
-    environment: Environment, invocation: Invocation, paths: list[Path], tally: Tally
+    publisher: Publisher, invocation: Invocation, paths: list[Path], tally: Tally
 ) -> None:
     """Take one group: pass over what is known, inspect and store the rest, then commit."""
+    environment = publisher.environment
     with reading(environment) as session:
         known = _known(session, paths)
     # Held until the rows stand, or `fsck` might take a stored file for an orphan.
@@ -121,7 +127,7 @@ def _take(
             else:
                 waiting.append((path, inspected))
         environment.blobs.flush()
-        _record(environment, waiting, tally)
+        _record(publisher, waiting, tally)
 
 
 def _known(session: Session, paths: list[Path]) -> dict[str, str]:
@@ -161,18 +167,18 @@ def _copy(path: Path, spool: Path) -> Digests:
 
 
 def _record(
-    environment: Environment, waiting: list[tuple[Path, Inspected]], tally: Tally
+    publisher: Publisher, waiting: list[tuple[Path, Inspected]], tally: Tally
 ) -> None:
     """Commit `waiting` as one; where one is refused, halve, until it stands alone."""
     if not waiting:
         return
     try:
-        added = _commit(environment, [inspected for _, inspected in waiting])
+        added = _commit(publisher, [inspected for _, inspected in waiting])
     except (Refusal, IntegrityError) as error:
         if len(waiting) > 1:
             middle = len(waiting) // 2
-            _record(environment, waiting[:middle], tally)
-            _record(environment, waiting[middle:], tally)
+            _record(publisher, waiting[:middle], tally)
+            _record(publisher, waiting[middle:], tally)
         elif isinstance(error, Refusal):
             tally.refuse(waiting[0][0], error)
         else:
@@ -182,12 +188,18 @@ def _record(
     tally.present += len(waiting) - added
 
 
-def _commit(environment: Environment, inspected: list[Inspected]) -> int:
+def _commit(publisher: Publisher, inspected: list[Inspected]) -> int:
     """Record all of `inspected` in one transaction; return how many were new."""
+    environment = publisher.environment
     rules = pipeline.Rules.of(environment.settings)
     at = environment.clock()
-    with changing(environment) as session:
-        outcomes = [
-            pipeline.record(session, COMMAND_LINE, one, rules, at=at) for one in inspected
-        ]
+    with database_errors():
+        with environment.database.writing() as session:
+            outcomes = [
+                pipeline.record(session, COMMAND_LINE, one, rules, at=at) for one in inspected
+            ]
+        publish(publisher, session)
+        publisher.settle_all()
+    for one in inspected:
+        environment.blobs.confirm(one.digests.sha256, one.filename)
     return outcomes.count(pipeline.Outcome.NEW)

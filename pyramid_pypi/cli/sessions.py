@@ -15,6 +15,7 @@ from pyramid_pypi.changes import journal
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import DatabaseAway, NotPrepared
 from pyramid_pypi.models.database import is_away
+from pyramid_pypi.publishing.publisher import Publisher
 
 _NO_SCHEMA = ("no such table", "no such column", "does not exist")
 
@@ -58,13 +59,22 @@ def changing(environment: Environment) -> Iterator[Session]:
         DatabaseAway: the database did not answer.
     """
     with database_errors():
+        publisher = bootstrap.open_publisher(environment)
         with environment.database.writing() as session:
             yield session
-        serial = journal.committed_serial(session)
-        if serial is None:
-            return
-        publisher = bootstrap.open_publisher(environment)
-        if not publisher.publish_until(serial, wait_s=environment.settings.publish_wait_s):
-            click.echo("The change stands, and waits to be published.", err=True)
-        publisher.settle_all()
-        publisher.fresh_lists()
+        publish(publisher, session)
+        finish(publisher)
+
+
+def publish(publisher: Publisher, session: Session) -> None:
+    """Publish what `session` has committed; say so when it has to wait."""
+    serial = journal.committed_serial(session)
+    wait_s = publisher.environment.settings.publish_wait_s
+    if serial is not None and not publisher.publish_until(serial, wait_s=wait_s):
+        click.echo("The change stands, and waits to be published.", err=True)
+
+
+def finish(publisher: Publisher) -> None:
+    """Write what follows a change, and leave nothing of it to the next start."""
+    publisher.fresh_lists()
+    publisher.checkpoint()

@@ -25,9 +25,6 @@ from pyramid_pypi.formats.core_metadata import CoreMetadata
 from pyramid_pypi.formats.project import ProjectDocument, ProjectRelease
 from pyramid_pypi.values.instants import iso_instant
 
-STATIC = Path(__file__).parent.parent / "static"
-"""The folder whose files the pages expect under ``static/`` of the tree."""
-
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _CODE = re.compile(r"`+([^`]+)`+")
 _MAX_LICENSE_CHARS = 120

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, inspect, text
 
+from pyramid_pypi.errors import NotPrepared
 from pyramid_pypi.models.database import Database
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def current(database: Database) -> str | None:
         sqlalchemy.exc.DBAPIError: the database is away.
     """
     with database.reading_engine.connect() as connection:
-        if not _has_table(connection, "alembic_version"):
+        if not inspect(connection).has_table("alembic_version"):
             return None
         step: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
         return step
@@ -33,24 +33,26 @@ def upgrade(database: Database) -> bool:
     """Bring `database` to `HEAD`; return whether there was anything to do.
 
     Processes that start together take turns, so each step runs once.
+
+    Raises:
+        NotPrepared: the database is at a step that this program does not know.
     """
     if current(database) == HEAD:
         return False
     from alembic import command
+    from alembic.util import CommandError
 
     with database.writing_engine.begin() as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(1835624306)"))
-        command.upgrade(_config(connection), "head")
+        try:
+            command.upgrade(_config(connection), "head")
+        except CommandError as error:
+            raise NotPrepared(f"another version made the database: {error}") from error
     return True
 
 
-def _has_table(connection: Connection, name: str) -> bool:
-    try:
-        return bool(connection.dialect.has_table(connection, name))
-    except DBAPIError:
-        connection.rollback()
-        raise
+
 
 
 def _config(connection: Connection) -> Config:

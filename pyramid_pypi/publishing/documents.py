@@ -26,6 +26,11 @@ def simple_paths(name: str) -> tuple[str, str]:
     return f"simple/{name}/index.html", f"simple/{name}/index.json"
 
 
+def is_shadowed(path: str) -> bool:
+    """Tell whether each version of the document at `path` also lies under its hash."""
+    return path.startswith("simple/") and path.count("/") == 2
+
+
 def companion_path(name: str) -> str:
     """Return where the last written of the companions of `name` lies."""
     return f"projects/{name}/index.json"

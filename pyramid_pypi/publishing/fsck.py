@@ -2,7 +2,7 @@
 
 Each disagreement is a finding.  What the database knows is taken as true; documents are
 written anew from it, orphans removed.  A missing or corrupt release file cannot be made
-again: that finding stays until the file is uploaded again or deleted.
+again: that finding stays until the file is deleted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pyramid_pypi.catalog import describing, reading
 from pyramid_pypi.changes import journal
 from pyramid_pypi.formats.compression import gzip_bytes
+from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.catalog import File, UsedFilename
-from pyramid_pypi.publishing import documents
+from pyramid_pypi.publishing import documents, orphans
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.storage.blobs import METADATA_SUFFIX
 from pyramid_pypi.values.digests import file_path
@@ -30,6 +32,8 @@ from pyramid_pypi.values.names import ProjectName
 
 _BLOCK_BYTES = 1024 * 1024
 _SPOOL_AGE_S = 24 * 3600
+_PATIENCE_S = 2.0
+_MORE_LOOKS = 3
 
 
 class Fault(enum.StrEnum):
@@ -43,6 +47,7 @@ class Fault(enum.StrEnum):
     DOCUMENT_ORPHAN = "document-orphan"
     FILENAME_UNREGISTERED = "filename-unregistered"
     SPOOL_LEFTOVER = "spool-leftover"
+    PROJECT_BROKEN = "project-broken"
     TREE_BEHIND = "tree-behind"
     TREE_AHEAD = "tree-ahead"
 
@@ -72,12 +77,19 @@ def findings(publisher: Publisher, *, repair: bool = False) -> Iterator[Finding]
 
 
 def _serials(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
-    with publisher.environment.database.reading() as session:
-        newest = journal.newest(session)
-    shown = publisher.serial
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        with publisher.environment.database.reading() as session:
+            newest = journal.newest(session)
+        shown = publisher.serial
+        if shown >= newest or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)  # somebody may be publishing this very change
     if shown > newest:
         detail = f"the tree shows {shown}, the journal ends at {newest}: an older database?"
-        yield Finding(Fault.TREE_AHEAD, "tree", detail)
+        if repair:
+            publisher.begin_anew()
+        yield Finding(Fault.TREE_AHEAD, "tree", detail, publisher.serial <= newest)
     elif shown < newest:
         if repair:
             publisher.publish_gap()
@@ -97,6 +109,9 @@ def _files(publisher: Publisher) -> Iterator[Finding]:
         path = root / file_path(sha256, filename)
         found = _sha256(path)
         if found is None:
+            with publisher.environment.database.reading() as session:
+                if not _has_row(session, sha256, filename):
+                    continue  # deleted meanwhile
             yield Finding(Fault.FILE_MISSING, filename, str(path))
         elif found != sha256:
             yield Finding(Fault.FILE_CORRUPT, filename, f"sha256 is {found}, not {sha256}")
@@ -129,12 +144,13 @@ def _unregistered(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
 def _orphans(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
     """Find release files without a row, alone with the store so that none is on its way."""
     environment = publisher.environment
+    orphans.clear(environment)
     for sha256, filename, path in environment.blobs.walk():
         with environment.database.reading() as session:
             if _has_row(session, sha256, filename):
                 continue
         with environment.blobs.sweeping(), environment.database.reading() as session:
-            if _has_row(session, sha256, filename):
+            if _has_row(session, sha256, filename) or sha256 in environment.blobs.doubted():
                 continue
             if repair:
                 environment.blobs.remove(sha256, filename)
@@ -152,13 +168,8 @@ def _documents(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
     with database.reading() as session:
         names = reading.every_name(session)
     for name in names:
-        publisher.settle(name)
-        wrong = _wrong_documents(publisher, name)
-        if wrong:
-            if repair:
-                publisher.rebuild([name])
-            for path in wrong:
-                yield Finding(Fault.DOCUMENT_WRONG, path, repaired=repair)
+        yield from _project(publisher, name, repair=repair)
+    yield from _lists(publisher, repair=repair)
     for room in ("simple", "projects", "pypi"):
         for stray in sorted(set(tree.names(room)) - set(names)):
             if repair:
@@ -166,7 +177,57 @@ def _documents(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
             yield Finding(Fault.DOCUMENT_ORPHAN, f"{room}/{stray}/", repaired=repair)
 
 
+def _project(publisher: Publisher, name: ProjectName, *, repair: bool) -> Iterator[Finding]:
+    try:
+        wrong = _wrong_documents(publisher, name)
+        for _ in range(_MORE_LOOKS):
+            if wrong:
+                # A change that is being published is no fault: look with the tree at rest.
+                with publisher.at_rest(name):
+                    wrong = _wrong_documents(publisher, name)
+        if wrong and repair:
+            publisher.rebuild([name])
+        left = _wrong_documents(publisher, name) if wrong and repair else wrong
+    except (DBAPIError, OSError):
+        raise
+    except Exception as error:
+        # What stops one project from being rendered is no reason to leave the others.
+        yield Finding(Fault.PROJECT_BROKEN, name, repr(error))
+        return
+    for path in wrong:
+        fault = Fault.DOCUMENT_ORPHAN if path.endswith("/") else Fault.DOCUMENT_WRONG
+        yield Finding(fault, path, repaired=path not in left)
+
+
+def _lists(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
+    """Find lists that are torn or lost; to be older than the pages is their right."""
+    wrong = _wrong_lists(publisher)
+    if wrong and repair:
+        publisher.rebuild_lists()
+    left = _wrong_lists(publisher) if wrong and repair else wrong
+    for path in wrong:
+        yield Finding(Fault.DOCUMENT_WRONG, path, repaired=path not in left)
+
+
+def _wrong_lists(publisher: Publisher) -> list[str]:
+    tree = publisher.environment.tree
+    with publisher.environment.database.reading() as session:
+        listed = reading.simple_list(session)
+        home = reading.home_document(session, listed)
+    wrong = []
+    for path, content in documents.list_documents(listed, home, publisher.site):
+        shown = tree.read(path)
+        if shown is None:
+            wrong.append(path)
+        elif (expected := serial_of(content)) is not None:
+            serial = serial_of(shown)
+            if serial is None or (serial == expected and shown != content):
+                wrong.append(path)
+    return wrong
+
+
 def _wrong_documents(publisher: Publisher, name: ProjectName) -> list[str]:
+    """Return the paths of wrong and missing documents, and of folders that are too many."""
     tree = publisher.environment.tree
     with publisher.environment.database.reading() as session:
         page = reading.SimpleReader().page(session, name)
@@ -183,7 +244,9 @@ def _wrong_documents(publisher: Publisher, name: ProjectName) -> list[str]:
     versions = [release.version for release in document.releases]
     made = documents.companion_documents(document, versions, publisher.site)
     wrong.extend(path for path, content in made if not tree.holds(path, content))
-    return wrong
+    listed = {release.version for release in document.listed_releases}
+    strays = sorted(set(tree.names(f"pypi/{name}")) - listed)
+    return wrong + [f"pypi/{name}/{version}/" for version in strays]
 
 
 def _spool(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:

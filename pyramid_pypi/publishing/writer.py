@@ -18,7 +18,7 @@ COMPRESS_AT_ONCE_BYTES = 64 * 1024
 
 
 class DocumentWriter:
-    """Writes documents; its caller holds the publisher's lock.
+    """Writes documents; its callers take turns at each kind of them.
 
     With `only_changed`, documents that stand already are left alone, with their times.
     """
@@ -30,12 +30,7 @@ class DocumentWriter:
 
     def simple(self, page: SimplePage, *, only_changed: bool = False) -> None:
         """Write what installers read of a project."""
-        self._put_all(
-            documents.simple_documents(page),
-            shadowed=True,
-            twin=True,
-            only_changed=only_changed,
-        )
+        self._put_all(documents.simple_documents(page), twin=True, only_changed=only_changed)
 
     def companions(
         self,
@@ -48,7 +43,7 @@ class DocumentWriter:
         made = documents.companion_documents(document, versions, self._site)
         self._put_all(made, only_changed=only_changed)
         listed = {release.version for release in document.listed_releases}
-        for version in set(versions) - listed - {"*"}:
+        for version in set(self._tree.names(f"pypi/{document.name}")) - listed:
             self._tree.remove_folder(f"pypi/{document.name}/{version}")
 
     def lists(self, listed: SimpleList, home: HomeDocument) -> None:
@@ -60,51 +55,39 @@ class DocumentWriter:
         """Write the files that pages refer to, where they have changed."""
         self._put_all(documents.static_documents(), twin=True, only_changed=True)
 
-    def forget(self, name: ProjectName) -> None:
-        """Remove every document of a project that is gone."""
-        for room in ("simple", "pypi", "projects"):
+    def forget_simple(self, name: ProjectName) -> None:
+        """Remove the simple pages of a project that is gone."""
+        self._tree.remove_folder(f"simple/{name}")
+
+    def forget_companions(self, name: ProjectName) -> None:
+        """Remove everything else of a project that is gone."""
+        for room in ("pypi", "projects"):
             self._tree.remove_folder(f"{room}/{name}")
-        self.uncompressed = {
-            p for p in self.uncompressed if not p.startswith(f"simple/{name}/")
-        }
 
-    def compress(self, path: str) -> None:
-        """Write the compressed twin that the document at `path` still lacks."""
-        self.uncompressed.discard(path)
-        content = self._tree.read(path)
-        if content is not None:
-            shadowed = path.count("/") > 1
-            self._tree.put(
-                f"{path}.gz",
-                gzip_bytes(content),
-                shadow_of=content if shadowed else None,
-                mtime=self._tree.mtime(path),
-            )
-
-    def compress_missing(self, name: ProjectName) -> None:
-        """Write the compressed twins that the simple pages of `name` lack."""
-        for path in documents.simple_paths(name):
-            if self._tree.exists(path) and not self._tree.exists(f"{path}.gz"):
-                self.compress(path)
+    def twin(self, path: str, content: bytes, compressed: bytes) -> None:
+        """Put the `compressed` form of the document `content` beside it at `path`."""
+        shadow_of = content if documents.is_shadowed(path) else None
+        mtime = self._tree.mtime(path)
+        self._tree.put(f"{path}.gz", compressed, shadow_of=shadow_of, mtime=mtime)
 
     def lags(self, name: ProjectName, serial: int | None) -> bool:
-        """Tell whether the companions of `name` show an older state than `serial`."""
-        if serial is None:
-            return False
+        """Tell whether the companions of `name` show another state than `serial`.
+
+        A project that is gone has no serial, and should have no companions.
+        """
         shown = self._tree.read(documents.companion_path(name))
-        return shown is None or project_json.serial_of(shown) != serial
+        return (project_json.serial_of(shown) if shown else None) != serial
 
     def _put_all(
         self,
         made: Iterable[tuple[str, bytes]],
         *,
-        shadowed: bool = False,
         twin: bool = False,
         only_changed: bool = False,
     ) -> None:
         for path, content in made:
             if not (only_changed and self._stands(path, content, twin=twin)):
-                self._put(path, content, shadowed=shadowed, twin=twin)
+                self._put(path, content, twin=twin)
 
     def _stands(self, path: str, content: bytes, *, twin: bool) -> bool:
         """Tell whether `path` shows `content`, and its twin the same or nothing torn."""
@@ -112,13 +95,13 @@ class DocumentWriter:
             return False
         return not twin or self._tree.holds(f"{path}.gz", gzip_bytes(content))
 
-    def _put(self, path: str, content: bytes, *, shadowed: bool, twin: bool) -> None:
+    def _put(self, path: str, content: bytes, *, twin: bool) -> None:
         later = twin and len(content) > COMPRESS_AT_ONCE_BYTES
         if later:
             # A front server sends whatever twin it finds: none is better than an old one.
             self._tree.remove(f"{path}.gz")
             self.uncompressed.add(path)
-        shadow_of = content if shadowed else None
+        shadow_of = content if documents.is_shadowed(path) else None
         mtime = self._tree.put(path, content, shadow_of=shadow_of)
         if twin and not later:
             self._tree.put(f"{path}.gz", gzip_bytes(content), shadow_of=shadow_of, mtime=mtime)

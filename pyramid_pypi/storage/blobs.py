@@ -7,6 +7,7 @@ which outlives a crash, so that whoever starts next can remove blobs without a r
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -23,6 +24,9 @@ _PATH = re.compile(
     r"packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+?)(\.metadata)?\Z"
 )
 _STALE_S = 24 * 3600
+# Left free by release files: without room for the database's log and for documents,
+# nothing could be published, and nothing deleted to make room.
+_RESERVE_BYTES = 8 * 1024 * 1024
 
 
 class Blobs:
@@ -79,7 +83,12 @@ class Blobs:
         The same bytes under the same name again change nothing.  Whoever keeps many
         files may pass `flush` as False, and call `flush` once before any row names them.
         The blob is doubted until `confirm`.
+
+        Raises:
+            OSError: it cannot be stored; ENOSPC when the room that is left is needed for
+                the database and the documents.
         """
+        self._check_room()
         self.doubt(sha256, filename)
         target = self.root / file_path(sha256, filename)
         sibling = target.with_name(target.name + METADATA_SUFFIX)
@@ -127,6 +136,10 @@ class Blobs:
             if filename not in filenames:
                 self.remove(sha256, filename)
 
+    def holds(self, sha256: str, filename: str) -> bool:
+        """Tell whether the bytes of a file are there, whole or not."""
+        return (self.root / file_path(sha256, filename)).exists()
+
     def flush(self) -> None:
         """Return when every file kept so far would survive a power cut."""
         durable.sync_filesystem(self.root)
@@ -149,6 +162,11 @@ class Blobs:
             if found:
                 first, second, rest, filename, _ = found.groups()
                 yield first + second + rest, filename, path
+
+    def _check_room(self) -> None:
+        room = os.statvfs(self.root)
+        if room.f_bavail * room.f_frsize < _RESERVE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
 
     def _mark(self, sha256: str, filename: str) -> Path:
         # With the filename itself the mark's name could be too long for a file system.

@@ -30,20 +30,15 @@ def make_folders(path: Path, *, above: Path) -> list[Path]:
     `above` exists already and is not left; the list goes from the inside out.
     """
     changed: list[Path] = []
-    while path != above:
-        try:
-            path.mkdir()
-        except FileExistsError:
-            break
-        except FileNotFoundError:
-            return [*make_folders(path.parent, above=above), *_made(path, changed)]
-        changed.append(path.parent)
-        path = path.parent
-    return changed
-
-
-def _made(path: Path, changed: list[Path]) -> list[Path]:
-    path.mkdir(exist_ok=True)
+    if path == above:
+        return changed
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return changed
+    except FileNotFoundError:
+        changed = make_folders(path.parent, above=above)
+        path.mkdir(exist_ok=True)
     return [path.parent, *changed]
 
 

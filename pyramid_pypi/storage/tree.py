@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from pyramid_pypi.storage import durable
@@ -50,8 +51,8 @@ class Tree:
         """
         target = self.root / path
         temporary = self._spool / f"{os.getpid()}-{secrets.token_hex(8)}"
-        _write(temporary, content)
         try:
+            _write(temporary, content)
             if mtime is None:
                 mtime = self._next_mtime(target)
             os.utime(temporary, (mtime, mtime))
@@ -91,8 +92,16 @@ class Tree:
         (self.root / path).unlink(missing_ok=True)
 
     def remove_folder(self, path: str) -> None:
-        """Remove the folder `path` with all that is in it."""
-        shutil.rmtree(self.root / path, ignore_errors=True)
+        """Remove the folder `path` with all that is in it.
+
+        Raises:
+            OSError: something of it cannot be removed.
+        """
+        folder = self.root / path
+        while folder.exists():
+            # A sweep beside us may be the first to remove a shadow.
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
     def names(self, room: str) -> Iterator[str]:
         """Yield the names of the folders in `room`, such as ``simple``, in byte order."""

@@ -4,8 +4,9 @@
 2. `receive`: inspect the file, then make its bytes durable under their digest.
 3. `record`: rows, journal and audit in one transaction, which the caller commits.
 
-Steps 2 and 3 run inside `Blobs.keeping`.  A crash between them leaves an orphan in the
-store, which `fsck` removes; nobody was told that it had been taken.
+Steps 2 and 3 run inside `Blobs.keeping`; after the commit the caller calls
+`Blobs.confirm`.  A crash or a refusal between them leaves a doubted blob in the store,
+which is removed soon; nobody was told that it had been taken.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ def precheck(
         NameConfusable, FileExists, FilenameReused, ContentKnown.
     """
     display_name = form_value(form, "name")
+    _check_spelling(display_name)
     project = adding.find_project(session, normalize(display_name))
     if project is None:
         require(session, actor, Permission.PROJECT_CREATE)
@@ -177,9 +179,15 @@ def _check_project(session: Session, actor: Actor, project: KnownProject) -> Non
         raise ProjectReadOnly(f"{project.name} is {project.status}")
 
 
-def _check_new_name(session: Session, display_name: str, rules: Rules) -> None:
+def _check_spelling(display_name: str) -> None:
     if not is_valid(display_name):
-        raise BadValue(f"name {display_name!r}: use ASCII letters, digits, '.', '-', '_'")
+        raise BadValue(
+            f"name {display_name[:100]!r}: use ASCII letters, digits, '.', '-', '_'"
+        )
+
+
+def _check_new_name(session: Session, display_name: str, rules: Rules) -> None:
+    _check_spelling(display_name)
     name = normalize(display_name)
     if name in _STANDARD_LIBRARY or name in rules.prohibited_names:
         raise NameProhibited(display_name)

@@ -42,9 +42,6 @@ class Answer:
 
     __slots__ = ("body", "headerlist", "status")
 
-    location = None
-    """For pyramid_sanity, which mends Locations: ours are quoted when they are made."""
-
     def __init__(self, status: str, headerlist: Headers, body: bytes = b"") -> None:
         self.status = status
         self.headerlist = headerlist

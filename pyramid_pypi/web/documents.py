@@ -60,11 +60,13 @@ class Documents:
             return None
         compressed, stat = opened
         try:
-            if os.stat(path).st_mtime_ns > stat.st_mtime_ns:  # noqa: PTH116 - hot path
+            if os.stat(path).st_mtime_ns > stat.st_mtime_ns:
                 return None
             content = gzip.decompress(compressed)
         except (OSError, EOFError, zlib.error):
             return None
+        if not compressed:
+            return None  # gzip takes no bytes for an empty archive; a power cut leaves such
         headers = [*self._headers(chosen, content), ("Content-Encoding", "gzip")]
         etag = f'"{sha256_hex(content)[:_ETAG_CHARS]}{chosen.tag}-gz"'
         return _ready(stat, etag, headers, compressed)

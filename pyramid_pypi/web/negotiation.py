@@ -27,7 +27,8 @@ class Representation:
     """Whether the document says its serial, for `X-PyPI-Last-Serial`."""
 
 
-@dataclass(frozen=True)
+# Compared by identity: choices are remembered by menu, and hashed on every request.
+@dataclass(frozen=True, eq=False)
 class Menu:
     """The representations of one resource, by the media types clients ask for.
 
@@ -42,9 +43,7 @@ class Menu:
         Raises:
             NotAcceptable: nothing that is offered is wanted.
         """
-        if not query and accept is None:
-            return self.offers[0][1]
-        chosen = _choose(self.offers, accept, query)
+        chosen = _choose(self, accept, query)
         if chosen is None:
             types = ", ".join(media_type for media_type, _ in self.offers)
             raise NotAcceptable(f"offered are {types}")
@@ -90,17 +89,16 @@ JSON_API = Representation("", "application/json", bears_serial=True)
 
 
 @lru_cache(maxsize=1024)
-def _choose(
-    offers: tuple[tuple[str, Representation], ...], accept: str | None, query: str
-) -> Representation | None:
+def _choose(menu: Menu, accept: str | None, query: str) -> Representation | None:
+    offers = dict(menu.offers)
     wanted = _format(query)
     if wanted is not None:
         # In a query "+" reads as a blank; the types are written with the plus as it is.
-        return dict(offers).get(wanted.replace(" ", "+").strip().lower())
+        return offers.get(wanted.replace(" ", "+").strip().lower())
     if accept is None:
-        return offers[0][1]
-    best = create_accept_header(accept).acceptable_offers([name for name, _ in offers])
-    return dict(offers)[best[0][0]] if best else None
+        return menu.offers[0][1]
+    best = create_accept_header(accept).acceptable_offers(list(offers))
+    return offers[best[0][0]] if best else None
 
 
 def _format(query: str) -> str | None:

@@ -53,7 +53,7 @@ class Recent:
         time.
         """
         try:
-            stat = os.stat(path)  # noqa: PTH116 - this line is the hot path
+            stat = os.stat(path)
         except OSError:
             return None
         ready = self._kept.get(key)

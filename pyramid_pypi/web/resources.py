@@ -1,85 +1,17 @@
 """The whole site map.
 
-Places know their names and nothing else: no request, no database.  Those of published
-documents only say where in the tree the document lies; whether it is there, the view
-finds out by opening it.
-
 Each class bears its address as a template, in the words of the OpenAPI file.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
 
-from pyramid_pypi.values.names import ProjectName, is_normalized, is_valid, normalize
+from pyramid_pypi.web.places import InProject, ProjectRoom, Resource, named
 
 _SEGMENT_NO_ONE_HAS = re.compile(r"[\x00-\x1f\x7f/\\]")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,511}\Z")
 _HEX = tuple(re.compile(rf"[0-9a-f]{{{digits}}}\Z") for digits in (2, 2, 60))
-
-
-class Respelled(Exception):
-    """A project is asked for under another spelling of its name: redirect."""
-
-    def __init__(self, spelled: str, name: ProjectName) -> None:
-        super().__init__(spelled)
-        self.spelled = spelled
-        self.name = name
-
-
-def _named(spelled: str) -> ProjectName:
-    """Return `spelled` when it is a normalized name.
-
-    Raises:
-        Respelled: it is another spelling of a valid name.
-        KeyError: it is no name; traversal ends, and the answer is 404.
-    """
-    if is_normalized(spelled):
-        return ProjectName(spelled)
-    if is_valid(spelled):
-        raise Respelled(spelled, normalize(spelled))
-    raise KeyError(spelled)
-
-
-class Resource:
-    """A place: its name, its parent, its address."""
-
-    path: ClassVar[str] = ""
-    rooms: ClassVar[dict[str, type[Any]]] = {}
-    """Places below that have fixed names."""
-
-    project: ProjectName | None = None
-    """The project concerned, for which a token may or may not reach."""
-
-    def __init__(self, parent: Resource | None = None, name: str = "") -> None:
-        self.__parent__ = parent
-        self.__name__ = name
-
-    def __getitem__(self, segment: str) -> Resource:
-        place: Resource = self.rooms[segment](self, segment)
-        return place
-
-
-class ProjectRoom(Resource):
-    """The place of a project, on one of its faces."""
-
-    project: ProjectName
-
-    def __init__(self, parent: Resource, name: ProjectName) -> None:
-        super().__init__(parent, name)
-        self.project = name
-
-
-class InProject(Resource):
-    """A place somewhere below a project's."""
-
-    project: ProjectName
-
-    def __init__(self, parent: ProjectRoom | InProject, name: str) -> None:
-        super().__init__(parent, name)
-        self.project = parent.project
-        self.above = parent.__name__
 
 
 # --- published documents --------------------------------------------------------------
@@ -97,7 +29,7 @@ class SimpleIndex(Resource):
     path = "/simple/"
 
     def __getitem__(self, segment: str) -> SimpleProject:
-        return SimpleProject(self, _named(segment))
+        return SimpleProject(self, named(segment))
 
 
 class SimpleProjectOfUploader(SimpleProject):
@@ -110,7 +42,7 @@ class SimpleIndexOfUploader(Resource):
     """``/legacy/+simple/``: no page of its own."""
 
     def __getitem__(self, segment: str) -> SimpleProjectOfUploader:
-        return SimpleProjectOfUploader(self, _named(segment))
+        return SimpleProjectOfUploader(self, named(segment))
 
 
 class ReleaseFile(Resource):
@@ -185,7 +117,7 @@ class JsonApi(Resource):
     """``/pypi/``: no page of its own."""
 
     def __getitem__(self, segment: str) -> JsonProject:
-        return JsonProject(self, _named(segment))
+        return JsonProject(self, named(segment))
 
 
 # --- projects, for people and for REST ------------------------------------------------
@@ -278,7 +210,7 @@ class Projects(Resource):
     path = "/projects/"
 
     def __getitem__(self, segment: str) -> ProjectPlace:
-        return ProjectPlace(self, _named(segment))
+        return ProjectPlace(self, named(segment))
 
 
 # --- the rest -------------------------------------------------------------------------
@@ -366,14 +298,3 @@ class Root(Resource):
 
     def __getitem__(self, segment: str) -> Resource:
         return self._made[segment]
-
-
-def every_resource() -> list[type[Resource]]:
-    """Return each class of the map that has an address of its own."""
-    found: list[type[Resource]] = []
-    waiting: list[Any] = [Resource]
-    while waiting:
-        below = waiting.pop().__subclasses__()
-        waiting.extend(below)
-        found.extend(place for place in below if "path" in vars(place))
-    return found

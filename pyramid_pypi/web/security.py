@@ -14,7 +14,7 @@ from typing import Any
 
 from pyramid_pypi.accounts.permissions import Actor, Permission, reaches
 from pyramid_pypi.errors import NotAuthenticated, NotPermitted
-from pyramid_pypi.web.resources import Resource
+from pyramid_pypi.web.places import Resource
 
 READ = "published.read"
 """The permission of views that show what everybody may see; it is never a write's."""

@@ -27,10 +27,16 @@ class Client:
     app: TestApp
     token: str
 
+    @property
+    def registry(self) -> Any:
+        """Pyramid's registry of the application."""
+        wsgi: Any = self.app.app
+        return wsgi.registry
+
     def signed(self, token: str | None = None) -> dict[str, str]:
         return {"Authorization": f"Bearer {token or self.token}"}
 
-    def get(self, path: str, *, status: int = 200, **headers: str) -> Any:
+    def get(self, path: str, *, status: int | str = 200, **headers: str) -> Any:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.app.get(path, headers=named, status=status)
 
@@ -41,13 +47,14 @@ class Client:
         *,
         path: str = "/legacy/",
         token: str | None = None,
-        status: int = 200,
+        status: int | str = 200,
         headers: dict[str, str] | None = None,
+        action: str = "file_upload",
         **form: str,
     ) -> Any:
         name, version = filename.split("-")[:2]
         fields = {
-            ":action": "file_upload",
+            ":action": action,
             "protocol_version": "1",
             "name": name,
             "version": version,

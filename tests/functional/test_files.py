@@ -70,7 +70,7 @@ def test_head(client: Client, content: bytes, path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("wrapper", [None, FileWrapper])
-def test_part(  # noqa: PLR0917
+def test_part(
     client: Client, content: bytes, path: str, asked: str, part: slice, wrapper: Any
 ) -> None:
     environ = {"wsgi.file_wrapper": wrapper} if wrapper else {}

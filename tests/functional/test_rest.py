@@ -43,7 +43,7 @@ def demo(client: Client, token_of: Signer) -> None:
 
 def act(client: Client, what: str, token: str) -> Any:
     method, path, body, _ = ACTS[what]
-    call: Callable[..., Any] = {"PUT": client.app.put_json, "DELETE": client.app.delete}[method]
+    call: Callable[..., Any] = client.app.put_json if method == "PUT" else client.app.delete
     arguments = (path, body) if method == "PUT" else (path,)
     return call(*arguments, headers=client.signed(token), status="*")
 
@@ -141,11 +141,11 @@ def test_the_last_owner_stays(client: Client) -> None:
 )
 def test_bad_bodies(client: Client, body: bytes, status: int) -> None:
     before = client.get("/changes").json["serial"]
-    response = client.app.put(
+    response = client.app.request(
         f"{FILE}/yank",
-        body,
-        headers=client.signed(),
-        content_type="application/json",
+        method="PUT",
+        body=body,
+        headers=client.signed() | {"Content-Type": "application/json"},
         status=status,
     )
 
@@ -160,7 +160,7 @@ def test_bad_bodies(client: Client, body: bytes, status: int) -> None:
 @pytest.mark.usefixtures("demo")
 def test_other_media_types(client: Client) -> None:
     client.app.put(
-        f"{FILE}/yank", b"<a/>", headers=client.signed(), content_type="text/xml", status=415
+        f"{FILE}/yank", "<a/>", headers=client.signed(), content_type="text/xml", status=415
     )
     client.put("/projects/demo/status", {"status": "retired"}, status=422)
     client.put("/projects/demo/status", {}, status=422)

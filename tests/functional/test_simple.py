@@ -51,7 +51,7 @@ def demo(client: Client) -> None:
 def test_representation(
     client: Client, path: str, accept: str | None, content_type: str
 ) -> None:
-    response = client.get(path, **({"Accept": accept} if accept is not None else {}))
+    response = client.get(path, Accept=accept) if accept is not None else client.get(path)
 
     assert response.headers["Content-Type"] == content_type
     assert response.headers["Vary"] == "Accept, Accept-Encoding"

@@ -172,7 +172,7 @@ def test_closed_projects(client: Client, status: str) -> None:
     ],
 )
 def test_actions(client: Client, action: str, status: int, code: str) -> None:
-    refused = client.upload(status=status, **{":action": action})
+    refused = client.upload(status=status, action=action)
 
     assert refused.headers["X-Problem-Code"] == code
 
@@ -216,7 +216,7 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
         ("", b"x", 415, "request.media-type"),
     ],
 )
-def test_malformed_forms(  # noqa: PLR0917
+def test_malformed_forms(
     client: Client,
     services: Environment,
     content_type: str,
@@ -271,7 +271,7 @@ def test_sdist(client: Client) -> None:
 def test_json_for_who_wants_it(client: Client) -> None:
     refused = client.upload(status=400, version="9", headers={"Accept": UV})
 
-    assert refused.content_type == "application/json"
+    assert refused.content_type == "application/problem+json"
     assert json.loads(refused.body)["message"].startswith(refused.status[4:])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 import sys
 from collections import defaultdict
@@ -54,8 +55,6 @@ def page_links(
 
 def links_in(body: bytes, content_type: str, place: str) -> dict[str, tuple[str, str]]:
     """Return filename → (path, sha256) of a simple page at `place`."""
-    import json
-
     if content_type.startswith(SIMPLE_JSON):
         files = json.loads(body)["files"]
         found = [(f["url"], f["hashes"]["sha256"], f["filename"]) for f in files]
@@ -64,7 +63,8 @@ def links_in(body: bytes, content_type: str, place: str) -> dict[str, tuple[str,
         assert "</html>" in text, f"{place}: the page has no end"
         found = _LINK.findall(text)
     return {
-        filename: (urlsplit(urljoin(place, url)).path, sha256) for url, sha256, filename in found
+        filename: (urlsplit(urljoin(place, url)).path, sha256)
+        for url, sha256, filename in found
     }
 
 

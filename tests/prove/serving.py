@@ -124,4 +124,8 @@ class Server:
         )
         if done.returncode == 0:
             return []
-        return [f"fsck {done.returncode}: {line}" for line in (done.stdout + done.stderr).split("\n") if line]
+        return [
+            f"fsck {done.returncode}: {line}"
+            for line in (done.stdout + done.stderr).split("\n")
+            if line
+        ]

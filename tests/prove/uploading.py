@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import json
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,7 +27,9 @@ class Parcel:
     content: bytes
 
     @classmethod
-    def new(cls, project: str, version: str, *, flavour: str = "", pad_bytes: int = 0) -> Parcel:
+    def new(
+        cls, project: str, version: str, *, flavour: str = "", pad_bytes: int = 0
+    ) -> Parcel:
         """Return a valid wheel; `flavour` makes bytes differ under one filename."""
         members = {f"{project}_flavour.py": f"{project} {version} {flavour}\n".encode()}
         if pad_bytes:
@@ -143,9 +144,6 @@ class Client:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Reply:
         try:
-            if self._connection.sock is None:
-                self._connection.connect()
-                self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connection.request(method, path, body, dict(headers))
             answer = self._connection.getresponse()
             return Reply(answer.status, answer.headers, answer.read())

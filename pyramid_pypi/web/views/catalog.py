@@ -9,22 +9,21 @@ import msgspec
 from pyramid.view import view_config
 
 from pyramid_pypi.accounts.permissions import Permission
-from pyramid_pypi.catalog import files, projects, reading, releases
+from pyramid_pypi.catalog import describing, files, projects, releases
 from pyramid_pypi.errors import NoSuchFile, NoSuchProject
 from pyramid_pypi.formats.project import ProjectDocument, ProjectFile
 from pyramid_pypi.models.catalog import ProjectStatus, Role
 from pyramid_pypi.values.instants import iso_instant
 from pyramid_pypi.web import answers, bodies
 from pyramid_pypi.web.answers import Answer
+from pyramid_pypi.web.places import InProject, ProjectRoom
 from pyramid_pypi.web.resources import (
     FileYank,
-    InProject,
     ProjectFiles,
     ProjectPlace,
     ProjectRelease,
     ProjectRolePlace,
     ProjectRoles,
-    ProjectRoom,
     ProjectStatusPlace,
     ReleaseYank,
 )
@@ -180,7 +179,7 @@ def delete_role(context: ProjectRolePlace, request: Any) -> Answer:
 def _document(context: Any, request: Any) -> ProjectDocument:
     # A write may have come between two looks of one request.
     request.reading.rollback()
-    document = reading.project_document(request.reading, context.project)
+    document = describing.project_document(request.reading, context.project)
     if document is None:
         raise NoSuchProject(context.project)
     return document

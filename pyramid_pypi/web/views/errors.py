@@ -22,6 +22,7 @@ from pyramid_pypi.formats import pages
 from pyramid_pypi.models.database import is_away
 from pyramid_pypi.web import answers, negotiation
 from pyramid_pypi.web.answers import Answer
+from pyramid_pypi.web.places import Respelled
 from pyramid_pypi.web.refusals import (
     MethodNotAllowed,
     PageMissing,
@@ -30,7 +31,6 @@ from pyramid_pypi.web.refusals import (
     Unexpected,
     WebRefusal,
 )
-from pyramid_pypi.web.resources import Respelled
 
 PROBLEM_JSON = "application/problem+json"
 UPLOAD_PATHS = frozenset({"", "/", "/legacy", "/legacy/"})
@@ -105,7 +105,8 @@ def _storage_refusal(error: BaseException) -> Refusal | None:
 
 def _methods(request: Any) -> list[str]:
     """Return the methods that the context of `request` has views for."""
-    return list(request.registry.methods.get(type(request.context), ()))
+    known = request.registry.methods
+    return sorted({m for kind in type(request.context).__mro__ for m in known.get(kind, ())})
 
 
 def answer(request: Any, refusal: Refusal) -> Answer:
@@ -155,9 +156,10 @@ def _for_uploader(refusal: Refusal, accept: str | None) -> Answer:
     headers = _headers(refusal, status)
     line = answers.status_line(status, refusal.title)
     if negotiation.prefers_json(accept):
+        # Of plain JSON uv shows the code alone; of a problem document the whole reason.
         content = problem(refusal, status) | {"message": refusal.sentence}
         return answers.whole(
-            answers.encode(content), answers.JSON, status=line, headers=headers
+            answers.encode(content), PROBLEM_JSON, status=line, headers=headers
         )
     body = f"{refusal.sentence}\n".encode("utf-8", "replace")
     return answers.whole(body, answers.TEXT, status=line, headers=headers)

@@ -130,7 +130,7 @@ def _opened(file: BinaryIO, etag: str, environ: Environ) -> Any:
 def _handed_over(internal: str, path: str, etag: str) -> Answer:
     """Tell nginx to send the file; it knows about ranges itself."""
     try:
-        stat = os.stat(path)  # noqa: PTH116 - hot path
+        stat = os.stat(path)
     except OSError:
         raise NoSuchFile from None
     return Answer("200 OK", [*_headers(etag, stat), ("X-Accel-Redirect", internal)])
@@ -139,8 +139,6 @@ def _handed_over(internal: str, path: str, etag: str) -> Answer:
 @implementer(IResponse)
 class FileAnswer:
     """A WSGI answer whose body is `length` bytes of an open file, from `first` on."""
-
-    location = None
 
     def __init__(
         self,

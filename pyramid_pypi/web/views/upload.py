@@ -63,6 +63,7 @@ def _take(request: Any, spooled: Spooled, form: Form) -> Outcome:
                     session, request.actor, inspected, rules, at=request.now
                 )
             )
+            environment.blobs.confirm(inspected.digests.sha256, inspected.filename)
     if serial is None:
         # Another request has just recorded the same file, and may be publishing it still.
         serial = journal.newest(request.reading)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import pyramid_pypi
 from tests.distributions import wheel
 
 PATIENCE_S = 30
@@ -191,6 +192,26 @@ def test_it_starts_while_postgresql_is_away(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, talk = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, talk
+
+
+def test_pserve_serves_the_same_application(tmp_path: Path) -> None:
+    top, port = Path(pyramid_pypi.__file__).parent.parent, free_port()
+    text = (top / "development.ini").read_text().replace("6543", str(port))
+    (tmp_path / "development.ini").write_text(text)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pyramid.scripts.pserve", str(tmp_path / "development.ini")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until_ready(port, process)
+        token = (tmp_path / "data" / "admin.token").read_text().strip()
+        assert upload(port, token, "1.0") == 200
+        assert b"demo-1.0-py3-none-any.whl" in get(port, "/simple/demo/")
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
 
 
 def test_help_is_cheap() -> None:

@@ -116,7 +116,7 @@ def project(*releases: ProjectRelease, **changes: Any) -> ProjectDocument:
 
 LEGAL_TEXT = st.text(
     st.characters(
-        exclude_categories=("Cs",),
+        exclude_categories=["Cs"],
         exclude_characters=[
             *(chr(code) for code in range(32) if chr(code) not in "\t\n\r"),
             "\ufffe",

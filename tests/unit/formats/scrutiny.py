@@ -7,20 +7,103 @@ from typing import Any
 from lxml import html
 
 INACTIVE = frozenset(
-    """html head body title meta link header nav main footer section aside div span p a pre
-    code h1 h2 h3 h4 h5 h6 ul ol li dl dt dd table thead tbody tr th td details summary time
-    strong em b i del sub sup br hr blockquote abbr acronym cite caption col colgroup kbd tt
-    var figure figcaption input""".split()
+    [
+        "html",
+        "head",
+        "body",
+        "title",
+        "meta",
+        "link",
+        "header",
+        "nav",
+        "main",
+        "footer",
+        "section",
+        "aside",
+        "div",
+        "span",
+        "p",
+        "a",
+        "pre",
+        "code",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+        "time",
+        "strong",
+        "em",
+        "b",
+        "i",
+        "del",
+        "sub",
+        "sup",
+        "br",
+        "hr",
+        "blockquote",
+        "abbr",
+        "acronym",
+        "cite",
+        "caption",
+        "col",
+        "colgroup",
+        "kbd",
+        "tt",
+        "var",
+        "figure",
+        "figcaption",
+        "input",
+    ]
 )
 ATTRIBUTES = frozenset(
-    """href rel id class title lang charset name content type datetime tabindex role scope
-    align start colspan rowspan checked disabled aria-label aria-labelledby""".split()
+    [
+        "href",
+        "rel",
+        "id",
+        "class",
+        "title",
+        "lang",
+        "charset",
+        "name",
+        "content",
+        "type",
+        "datetime",
+        "tabindex",
+        "role",
+        "scope",
+        "align",
+        "start",
+        "colspan",
+        "rowspan",
+        "checked",
+        "disabled",
+        "aria-label",
+        "aria-labelledby",
+    ]
 )
 
 
 def parsed(content: str | bytes) -> Any:
     text = content.decode() if isinstance(content, bytes) else content
-    return html.document_fromstring(f"<!DOCTYPE html><div>{text}</div>") if text.strip() else None
+    return (
+        html.document_fromstring(f"<!DOCTYPE html><div>{text}</div>") if text.strip() else None
+    )
 
 
 def assert_harmless(content: str | bytes) -> None:

@@ -25,4 +25,7 @@ def test_text_that_utf8_cannot_carry_is_replaced() -> None:
 
 
 def test_printable_keeps_all_that_xml_carries() -> None:
-    assert printable("a\t\n\r\x00\x1b\ufffe\x85é\U0001f40d") == "a\t\n\r\ufffd\ufffd\ufffd\x85é\U0001f40d"
+    assert (
+        printable("a\t\n\r\x00\x1b\ufffe\x85é\U0001f40d")
+        == "a\t\n\r\ufffd\ufffd\ufffd\x85é\U0001f40d"
+    )

@@ -102,7 +102,9 @@ def test_no_markdown_becomes_active(text: str) -> None:
 def test_no_restructured_text_becomes_active() -> None:
     for content_type in (RST, "text/plain", "nonsense"):
         assert_harmless(to_html("\n\n".join(XSS), content_type))
-    links = [f"`link {number} <{text}>`__" for number, text in enumerate(XSS) if "\n" not in text]
+    links = [
+        f"`link {number} <{text}>`__" for number, text in enumerate(XSS) if "\n" not in text
+    ]
     assert_harmless(to_html("\n\n".join(links), RST))
 
 

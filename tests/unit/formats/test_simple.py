@@ -101,7 +101,9 @@ class TestJson:
 
 class TestHtml:
     def test_version_is_frozen_and_there_is_no_api_version(self) -> None:
-        metas = {meta.get("name"): meta.get("content") for meta in html_of(EVERY_SORT).iter("meta")}
+        metas = {
+            meta.get("name"): meta.get("content") for meta in html_of(EVERY_SORT).iter("meta")
+        }
 
         assert metas["pypi:repository-version"] == "1.4"
         assert "api-version" not in metas

@@ -50,7 +50,7 @@ XSS = (
     '" onfocus="alert(1)" autofocus="',
     "' onmouseover='alert(1)",
     "{{ 7 * 7 }}{% raw %}<script>alert(1)</script>",
-    "http://x.example/\"><script>alert(1)</script>",
+    'http://x.example/"><script>alert(1)</script>',
     "http://x.example/' onclick='alert(1)",
-    "<noscript><p title=\"</noscript><img src=x onerror=alert(1)>\">",
+    '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
 )

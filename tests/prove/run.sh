@@ -1,0 +1,22 @@
+#!/bin/sh
+# Every long proof, one after the other; ends with 1 if any failed.  Some need root, to
+# mount file systems, and say so; PROOFS names a choice of them.
+cd "$(dirname "$0")/../.." || exit 1
+python=${PYTHON:-.venv/bin/python}
+failed=
+proof() {
+    echo "== $*"
+    "$python" -m "tests.prove.$@" || failed="$failed $1"
+}
+for name in ${PROOFS:-race readers slow_clients database_away disk_full powercut crashes kills}; do
+    case $name in
+    race)
+        proof race
+        proof race --database postgresql
+        ;;
+    *) proof "$name" ;;
+    esac
+done
+[ -z "$failed" ] && exit 0
+echo "FAILED:$failed"
+exit 1

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+
+from pyramid_pypi.accounts.permissions import COMMAND_LINE
+from pyramid_pypi.environment import Environment
+from pyramid_pypi.publishing.publisher import Publisher
+from tests.factories import Workshop
+
+
+@pytest.fixture
+def workshop(services: Environment, publisher: Publisher) -> Workshop:
+    return Workshop(services, publisher, COMMAND_LINE)
