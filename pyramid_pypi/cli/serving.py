@@ -18,6 +18,7 @@ from waitress.server import create_server
 
 from pyramid_pypi import bootstrap, environment
 from pyramid_pypi.app import make_app
+from pyramid_pypi.cli.connections import KeptChannel
 from pyramid_pypi.cli.invocation import ADDRESS_NAME, Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.settings import Settings
@@ -108,7 +109,7 @@ def _waitress(application: Any, settings: Settings, listener: socket.socket) -> 
     connections = _affordable(settings.server_connections)
     if connections < settings.server_connections:
         _LOG.warning("the limit of open files allows %d connections only", connections)
-    return create_server(
+    server: Any = create_server(
         application,
         sockets=[listener],
         threads=settings.server_threads,
@@ -121,6 +122,8 @@ def _waitress(application: Any, settings: Settings, listener: socket.socket) -> 
         clear_untrusted_proxy_headers=True,
         expose_tracebacks=False,
     )
+    server.channel_class = KeptChannel
+    return server
 
 
 def _affordable(connections: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import os
 import signal
 import socket
@@ -155,6 +156,27 @@ def test_a_request_in_progress_is_answered_before_the_end(tmp_path: Path) -> Non
     assert statuses
     assert set(statuses) == {200}
     assert published.count('"filename"') >= len(statuses)
+
+
+def test_a_connection_outlives_an_answer_without_a_body(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path / "data", port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/simple/")
+        answer = connection.getresponse()
+        answer.read()
+        etag = answer.headers["ETag"]
+        used = connection.sock
+        for _ in range(3):
+            connection.request("GET", "/simple/", headers={"If-None-Match": etag})
+            answer = connection.getresponse()
+            assert (answer.status, answer.read()) == (304, b"")
+            assert connection.sock is used
+        connection.request(
+            "GET", "/simple/", headers={"If-None-Match": etag, "Connection": "close"}
+        )
+        assert connection.getresponse().headers["Connection"] == "close"
+        connection.close()
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
