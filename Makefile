@@ -12,7 +12,6 @@ DATA ?= data
 HOST ?= 127.0.0.1
 PORT ?= 6543
 WORKERS ?= auto
-PROVE ?= $(sort $(wildcard tests/prove/prove_*.py))
 
 .PHONY: help serve test prove sure clean
 
@@ -30,13 +29,12 @@ test: $(TEST_STAMP)
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests
 
 prove: $(TEST_STAMP)
-	@test -n "$(PROVE)" || { echo "There is no proof in tests/prove/."; exit 1; }
-	@for proof in $(PROVE); do echo "== $$proof"; $(BIN)/python $$proof || exit 1; done
+	PYTHON=$(BIN)/python tests/prove/run.sh
 
 sure: $(DEV_STAMP)
-	$(BIN)/ruff format pyramid_pypi tests
-	$(BIN)/ruff check pyramid_pypi tests
-	$(BIN)/mypy pyramid_pypi tests
+	$(BIN)/ruff format .
+	$(BIN)/ruff check .
+	$(BIN)/mypy pyramid_pypi tests benchmarks
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests
 
 clean:

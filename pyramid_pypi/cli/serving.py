@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -68,7 +69,7 @@ def serve(invocation: Invocation, host: str, port: int, threads: int | None) -> 
             if host in _ANY_ADDRESS:
                 invocation.say("site.public_url is not set: only this machine is answered.")
             settings = replace(settings, site_public_url=address)
-            (settings.data_dir / ADDRESS_NAME).write_text(address + "\n", encoding="utf-8")
+            _note_address(settings.data_dir / ADDRESS_NAME, address)
         index = bootstrap.start(environment.build(settings))
         try:
             application = make_app(index.environment, index.publisher)
@@ -78,6 +79,13 @@ def serve(invocation: Invocation, host: str, port: int, threads: int | None) -> 
             _run(server, stopping)
         finally:
             index.stop()
+
+
+def _note_address(path: Path, address: str) -> None:
+    """Tell other commands where the index is served; an unchanged note takes no room."""
+    note = address + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != note:
+        path.write_text(note, encoding="utf-8")
 
 
 def _listening(host: str, port: int) -> socket.socket:

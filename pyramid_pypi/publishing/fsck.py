@@ -2,7 +2,7 @@
 
 Each disagreement is a finding.  What the database knows is taken as true; documents are
 written anew from it, orphans removed.  A missing or corrupt release file cannot be made
-again: that finding stays until the file is deleted.
+again: that finding stays until the file is deleted, or, if missing, uploaded again.
 """
 
 from __future__ import annotations

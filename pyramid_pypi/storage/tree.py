@@ -16,6 +16,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from pyramid_pypi.storage import durable
@@ -158,9 +159,7 @@ class Tree:
             by_kind.setdefault(shadow[1].partition(".")[2], []).append(shadow)
         for versions in by_kind.values():
             versions.sort()
-            for (_, _, path), (superseded_at, _, _) in zip(
-                versions, versions[1:], strict=False
-            ):
+            for (_, _, path), (superseded_at, _, _) in pairwise(versions):
                 if superseded_at < before:
                     path.unlink(missing_ok=True)
                     removed += 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -13,6 +11,7 @@ from tests import corpus
 from tests.clients import installers
 from tests.clients.running import run
 from tests.clients.serving import LiveIndex, live_index
+from tests.conftest import unavailable
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,13 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.network)
             item.add_marker(pytest.mark.timeout(900))
-
-
-def unavailable(reason: object) -> NoReturn:
-    """End the test for want of something: a skip at a desk, a failure where `CI` is set."""
-    if os.environ.get("CI"):
-        pytest.fail(str(reason), pytrace=False)
-    pytest.skip(str(reason))
+            # One process of a parallel run takes them all: they share one live index.
+            item.add_marker(pytest.mark.xdist_group("clients"))
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +30,7 @@ def distributions() -> list[Path]:
     try:
         return corpus.distributions()
     except corpus.Unfetchable as reason:
-        unavailable(reason)
+        unavailable(str(reason))
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +41,7 @@ def program() -> Callable[[str], Path]:
         try:
             return installers.program(name)
         except corpus.Unfetchable as reason:
-            unavailable(reason)
+            unavailable(str(reason))
 
     return find
 

@@ -11,9 +11,9 @@ import requests
 
 from tests import corpus
 from tests.clients import installers, packing
-from tests.clients.conftest import unavailable
 from tests.clients.running import run
 from tests.clients.serving import LiveIndex
+from tests.conftest import unavailable
 
 Programs = Callable[[str], Path]
 VERSIONS = ("1.9", "1.10")  # the newest is the smaller one as text
@@ -38,7 +38,7 @@ def test_an_installer_finds_the_newest_version(
     try:
         done, target = installer.install(server.simple, elder, home)
     except (corpus.Unfetchable, installers.NoPython27) as reason:
-        unavailable(reason)
+        unavailable(str(reason))
 
     # An egg, an installed wheel, or the sdist itself: all are named for their version.
     found = [path.name for path in target.iterdir() if path.name.startswith("elder-")]

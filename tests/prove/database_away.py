@@ -154,6 +154,8 @@ def prove(folder: Path) -> tuple[list[str], str]:
             with server.client() as client:
                 for parcel in outages.standing:
                     assert client.upload(parcel).status == 200
+                # The list of projects is written when it is asked for, or by the clock.
+                assert client.get("/simple/").status == 200
             running_s = outages.under_the_running_index()
             outages.violations += _reads(server, outages.standing, "back")
             ready_s, restarted_s = outages.under_a_restart()
@@ -173,7 +175,7 @@ def prove(folder: Path) -> tuple[list[str], str]:
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0]).parse_args()
-    with tempfile.TemporaryDirectory(prefix="away-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(prefix="away-") as folder:
         violations, figures = prove(Path(folder))
     checking.end(violations, figures)
 

@@ -89,6 +89,10 @@ def prove(folder: Path, disk: Path) -> tuple[list[str], str]:
             uploads.send(100_000)
         violations += _breaches(server, uploads, "filled by another")
         violations += [f"left in the spool: {path.name}" for path in spool.iterdir()]
+        server.kill()
+        client.close()
+        server.start()
+        violations += _breaches(server, uploads, "restarted while full")
         ballast.unlink()
         recovered_s = _recovery_s(uploads)
         violations += _breaches(server, uploads, "freed")

@@ -105,6 +105,10 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connection; the next request opens another."""
         self._connection.close()
 
     def get(self, path: str, **headers: str) -> Reply:

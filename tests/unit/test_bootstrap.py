@@ -101,17 +101,13 @@ def test_an_old_schema_is_refused_where_upgrades_are_off(tmp_path: Path) -> None
 
 
 def test_an_absent_database_is_said_to_be_away(tmp_path: Path) -> None:
-    settings = Settings(
-        data_dir=tmp_path, database_url="postgresql+psycopg://a@127.0.0.1:1/b"
-    )
+    settings = Settings(data_dir=tmp_path, database_url="postgresql+psycopg://a@127.0.0.1:1/b")
     with pytest.raises(DatabaseAway):
         bootstrap.prepare(environment.build(settings))
 
 
 def test_an_index_starts_without_its_database_and_stops(tmp_path: Path) -> None:
-    settings = Settings(
-        data_dir=tmp_path, database_url="postgresql+psycopg://a@127.0.0.1:1/b"
-    )
+    settings = Settings(data_dir=tmp_path, database_url="postgresql+psycopg://a@127.0.0.1:1/b")
     index = bootstrap.start(environment.build(settings))
     assert (tmp_path / "tree" / "static").is_dir()
     index.stop()

@@ -123,7 +123,10 @@ def test_a_body_that_never_comes_is_given_up(serve: Serve) -> None:
 
 
 def test_silence_is_given_up(serve: Serve) -> None:
-    assert failure(serve(lambda c: c.recv(1) and None))
+    def wait(connection: socket.socket) -> None:
+        connection.recv(1)
+
+    assert failure(serve(wait))
 
 
 @pytest.mark.parametrize("stated", [b"Content-Length: 5000\r\n", b""])

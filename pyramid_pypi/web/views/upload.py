@@ -52,9 +52,11 @@ def _take(request: Any, spooled: Spooled, form: Form) -> Outcome:
     known = pipeline.precheck(request.reading, request.actor, form, spooled, rules)
     # No snapshot is held while the file is inspected and other requests write.
     request.reading.rollback()
-    if known is not None:
+    sha256 = spooled.digests.sha256
+    if known is not None and environment.blobs.holds(sha256, spooled.filename):
         outcome, serial = known, None
     else:
+        # A file known to the index, whose bytes were lost, is made whole by this too.
         # Until the row is there, nobody may clear away the bytes as belonging to none.
         with environment.blobs.keeping():
             inspected = pipeline.receive(environment.blobs, spooled, form, rules)

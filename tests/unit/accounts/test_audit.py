@@ -37,14 +37,10 @@ ACTS: dict[str, Act] = {
         s, a, DEMO, ProjectStatus.DEPRECATED, at=NOON
     ),
     "projects.delete": lambda s, a: projects.delete(s, a, DEMO, at=NOON),
-    "projects.set_role": lambda s, a: projects.set_role(
-        s, a, DEMO, "bob", Role.OWNER, at=NOON
-    ),
+    "projects.set_role": lambda s, a: projects.set_role(s, a, DEMO, "bob", Role.OWNER, at=NOON),
     "projects.remove_role": lambda s, a: projects.remove_role(s, a, DEMO, "bob", at=NOON),
     "files.yank": lambda s, a: files.yank(s, a, DEMO, WHEEL, at=NOON),
-    "files.unyank": lambda s, a: files.unyank(
-        s, a, DEMO, "demo-2.0-py3-none-any.whl", at=NOON
-    ),
+    "files.unyank": lambda s, a: files.unyank(s, a, DEMO, "demo-2.0-py3-none-any.whl", at=NOON),
     "files.delete": lambda s, a: files.delete(s, a, DEMO, WHEEL, at=NOON),
     "releases.yank": lambda s, a: releases.yank(s, a, DEMO, "1.0", at=NOON),
     "releases.unyank": lambda s, a: releases.unyank(s, a, DEMO, "2.0", at=NOON),
@@ -111,9 +107,7 @@ def test_the_entry_stands_and_falls_with_the_act(
     with services.database.writing() as session:
         ACTS[name](session, bob)
     with services.database.reading() as session:
-        new = session.scalars(
-            select(AuditEntry).order_by(AuditEntry.id).offset(before)
-        ).all()
+        new = session.scalars(select(AuditEntry).order_by(AuditEntry.id).offset(before)).all()
     assert new
     assert {(entry.actor, entry.token_id, entry.at) for entry in new} == {("bob", 7, NOON)}
     assert all(entry.subject.split()[0] in {"project", "user", "token"} for entry in new)

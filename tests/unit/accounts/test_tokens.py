@@ -51,8 +51,8 @@ def test_a_token_speaks_for_its_user_as_far_as_it_says(session: Session) -> None
     )
     actor = tokens.identify(session, secret, at=NOON)
     assert (actor.name, actor.user_id, actor.is_admin) == ("ann", token.user_id, False)
-    assert actor.scopes == {Scope.UPLOAD, Scope.MANAGE}
-    assert actor.projects == {"a", "b"}
+    assert actor.scopes == frozenset({Scope.UPLOAD, Scope.MANAGE})
+    assert actor.projects == frozenset({"a", "b"})
     assert actor.token_id == token.id
 
 

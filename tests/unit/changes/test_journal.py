@@ -26,7 +26,10 @@ def test_changes_are_numbered_in_order_at_commit(services: Environment) -> None:
     assert journal.committed_serial(session) == before + 2
     with services.database.reading() as reading:
         changes = journal.since(reading, before, 10)
-    assert [(c.serial, c.project) for c in changes] == [(before + 1, "one"), (before + 2, "two")]
+    assert [(c.serial, c.project) for c in changes] == [
+        (before + 1, "one"),
+        (before + 2, "two"),
+    ]
     assert changes[0].details == {"n": 1}
     assert changes[0].at == NOON
 

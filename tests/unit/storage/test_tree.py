@@ -51,7 +51,9 @@ def test_times_are_whole_seconds_and_strictly_increase(tree: Tree, clock: ToldCl
     assert times == [NOON.timestamp() + n for n in range(4)]
 
 
-def test_each_version_lies_under_its_hash_until_it_is_swept(tree: Tree, clock: ToldClock) -> None:
+def test_each_version_lies_under_its_hash_until_it_is_swept(
+    tree: Tree, clock: ToldClock
+) -> None:
     for content in (b"old", b"new"):
         tree.put("simple/a/index.json", content, shadow_of=content)
         clock.advance(hours=1)
@@ -73,7 +75,9 @@ def test_a_version_that_comes_back_is_current_again(tree: Tree, clock: ToldClock
     clock.advance(hours=9)
     tree.sweep(keep_s=3600)
 
-    assert [p.name for p in (tree.root / "simple/a/v").iterdir()] == [f"{sha256_hex(b'one')}.json"]
+    assert [p.name for p in (tree.root / "simple/a/v").iterdir()] == [
+        f"{sha256_hex(b'one')}.json"
+    ]
     assert tree.read("simple/a/index.json") == b"one"
 
 
@@ -84,3 +88,28 @@ def test_nothing_is_left_in_the_spool(tree: Tree, tmp_path: Path) -> None:
         tree.put("file/below", b"x")
 
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_folder_is_removed_while_a_sweep_is_at_it(tree: Tree) -> None:
+    for number in range(200):
+        content = b"%d" % number
+        tree.put("simple/a/index.json", content, shadow_of=content)
+    done = threading.Event()
+
+    def sweep() -> None:
+        while not done.is_set():
+            tree.sweep(keep_s=-(10**6))
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    tree.remove_folder("simple/a")
+    done.set()
+    sweeper.join()
+    assert not (tree.root / "simple/a").exists()
+    tree.remove_folder("simple/a")
+
+
+def test_what_cannot_be_removed_is_told(tree: Tree) -> None:
+    tree.put("simple/a", b"a file where a folder should be")
+    with pytest.raises(NotADirectoryError):
+        tree.remove_folder("simple/a")

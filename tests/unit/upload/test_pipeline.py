@@ -16,7 +16,14 @@ from pyramid_pypi.accounts.permissions import COMMAND_LINE, Actor, Scope
 from pyramid_pypi.catalog import files, projects, releases
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import BadValue, NotPermitted, Refusal
-from pyramid_pypi.models.catalog import File, Project, ProjectStatus, Release, Role, UsedFilename
+from pyramid_pypi.models.catalog import (
+    File,
+    Project,
+    ProjectStatus,
+    Release,
+    Role,
+    UsedFilename,
+)
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.settings import Settings
 from pyramid_pypi.upload import pipeline
@@ -57,11 +64,12 @@ def precheck(
 
 def refused(session: Session, actor: Actor, file: Inspected, rules: Rules = RULES) -> str:
     """Return the code with which both the early and the late check refuse `file`."""
-    codes = []
-    for check in (
+    checks: list[Callable[[], object]] = [
         lambda: precheck(session, actor, file, rules),
         lambda: record(session, actor, file, rules=rules),
-    ):
+    ]
+    codes = []
+    for check in checks:
         with pytest.raises(Refusal) as caught:
             check()
         codes.append(caught.value.code)
@@ -161,7 +169,7 @@ def test_prohibited_names_are_refused(session: Session, ann: Actor, name: str) -
     assert refused(session, ann, wheel_of(name), Rules.of(settings)) == NameProhibited.code
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a b", "ſ", "a\x00", "a\udcff", "a" * 129])
+@pytest.mark.parametrize("name", ["", "-a", "a b", "\u017f", "a\x00", "a\udcff", "a" * 129])
 def test_what_is_no_name_is_refused_before_the_database_sees_it(
     session: Session, ann: Actor, name: str
 ) -> None:
@@ -248,9 +256,7 @@ def test_known_content_gets_no_second_name(session: Session, ann: Actor) -> None
 
 
 DELETIONS: dict[str, Callable[[Session], None]] = {
-    "file": lambda s: files.delete(
-        s, COMMAND_LINE, DEMO, "demo-1.0-py3-none-any.whl", at=NOON
-    ),
+    "file": lambda s: files.delete(s, COMMAND_LINE, DEMO, "demo-1.0-py3-none-any.whl", at=NOON),
     "release": lambda s: releases.delete(s, COMMAND_LINE, DEMO, "1.0", at=NOON),
     "project": lambda s: projects.delete(s, COMMAND_LINE, DEMO, at=NOON),
 }
@@ -361,3 +367,23 @@ def test_without_a_second_try_losers_are_told_by_the_database(services: Environm
     assert ended.count(Outcome.NEW) == 1
     losers = {type(end) for end in ended if end is not Outcome.NEW}
     assert losers <= {IntegrityError, FileExists}
+
+
+@pytest.mark.usefixtures("publisher")
+def test_lost_bytes_come_back_with_the_same_upload(
+    services: Environment, session: Session, ann: Actor
+) -> None:
+    content = wheel("demo", "1.0")
+    filename, digests = "demo-1.0-py3-none-any.whl", digests_of(content)
+
+    def receive() -> Inspected:
+        spooled = services.blobs.new_spool_path()
+        spooled.write_bytes(content)
+        upload = Spooled(spooled, filename, digests)
+        return pipeline.receive(services.blobs, upload, {"name": ("demo",)}, RULES)
+
+    assert record(session, ann, receive()) is Outcome.NEW
+    services.blobs.remove(digests.sha256, filename)
+    assert not services.blobs.holds(digests.sha256, filename)
+    assert record(session, ann, receive()) is Outcome.SAME
+    assert services.blobs.holds(digests.sha256, filename)

@@ -10,7 +10,9 @@ def test_all_spellings_are_one_name(spelling: str) -> None:
     assert normalize(spelling) == "zope-interface"
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a-", "a b", "a\n", "ſ", "a/b", "é", "a" * 129])
+@pytest.mark.parametrize(
+    "name", ["", "-a", "a-", "a b", "a\n", "\u017f", "a/b", "é", "a" * 129]
+)
 def test_names_no_project_may_have(name: str) -> None:
     assert not is_valid(name)
 
