@@ -21,7 +21,7 @@ HEAVY_BYTES = 10_000_000
 CLOSURE_ROOT = "closure-root"
 CLOSURE_SIZE = 24
 
-_SYLLABLES = "ba be do fu ga hi jo ka le mi no pu ra se ti vo wa xe yo zu".split()
+_SYLLABLES = ["ba", "be", "do", "fu", "ga", "hi", "jo", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "wa", "xe", "yo", "zu"]
 _EPOCH = (2026, 1, 1, 0, 0, 0)
 _DESCRIPTION_WORDS = 260  # makes a wheel of some 2.5 kB
 

@@ -166,9 +166,7 @@ def _copy(path: Path, spool: Path) -> Digests:
     return digester.digests()
 
 
-def _record(
-    publisher: Publisher, waiting: list[tuple[Path, Inspected]], tally: Tally
-) -> None:
+def _record(publisher: Publisher, waiting: list[tuple[Path, Inspected]], tally: Tally) -> None:
     """Commit `waiting` as one; where one is refused, halve, until it stands alone."""
     if not waiting:
         return

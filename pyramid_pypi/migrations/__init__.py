@@ -52,9 +52,6 @@ def upgrade(database: Database) -> bool:
     return True
 
 
-
-
-
 def _config(connection: Connection) -> Config:
     from alembic.config import Config
 

@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from pyramid_pypi.storage import durable
@@ -36,6 +36,7 @@ class Blobs:
         self.root = tree_root
         self.spool = spool
         self._lock = lock
+        self._flushed: set[Path] = set()
         self._doubts = lock.with_name("doubts")
 
     def prepare(self) -> None:
@@ -80,8 +81,7 @@ class Blobs:
     ) -> None:
         """Move `spooled` to its place by digest, durably; `metadata` becomes its sibling.
 
-        The same bytes under the same name again change nothing.  Whoever keeps many
-        files may pass `flush` as False, and call `flush` once before any row names them.
+        Whoever keeps many files may pass `flush` as False, and call `flush` once before any row names them.
         The blob is doubted until `confirm`.
 
         Raises:
@@ -92,23 +92,18 @@ class Blobs:
         self.doubt(sha256, filename)
         target = self.root / file_path(sha256, filename)
         sibling = target.with_name(target.name + METADATA_SUFFIX)
-        if target.exists() and (metadata is None or sibling.exists()):
-            spooled.unlink()
-            if flush:
-                # Whoever put it there may not have come to this yet.
-                self._sync_way_to(target)
-            return
-        if flush:
-            durable.sync_file(spooled)
-        beside = None if metadata is None else self._spool_bytes(metadata, flush=flush)
-        changed = durable.make_folders(target.parent, above=self.root)
-        if beside is not None:
-            os.replace(beside, sibling)
-        # The file last: where it is, its sibling is.
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Named first and flushed then: the file system commits names and bytes together,
+        # and until the row is there nobody looks.  Bytes that stand already are replaced,
+        # for who knows whether they are whole.
+        if metadata is not None:
+            os.replace(self._spool_bytes(metadata), sibling)
         os.replace(spooled, target)
         if flush:
-            for folder in (target.parent, *changed):
-                durable.sync_folder(folder)
+            durable.sync_file(target)
+            if metadata is not None:
+                durable.sync_file(sibling)
+            self._sync_way_to(target.parent)
 
     def doubt(self, sha256: str, filename: str) -> None:
         """Mark a blob as one that may have no row; a mark survives what the blob does."""
@@ -149,11 +144,8 @@ class Blobs:
         target = self.root / file_path(sha256, filename)
         target.unlink(missing_ok=True)
         target.with_name(target.name + METADATA_SUFFIX).unlink(missing_ok=True)
-        for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
-            try:
-                folder.rmdir()
-            except OSError:  # not empty, or gone already
-                break
+        with suppress(OSError):  # not empty, or gone already
+            target.parent.rmdir()
 
     def walk(self) -> Iterator[tuple[str, str, Path]]:
         """Yield ``(sha256, filename, path)`` of each blob, siblings included, in order."""
@@ -172,19 +164,22 @@ class Blobs:
         # With the filename itself the mark's name could be too long for a file system.
         return self._doubts / f"{sha256}.{sha256_hex(filename.encode())[:32]}"
 
-    def _sync_way_to(self, target: Path) -> None:
-        for folder in target.parents:
-            if folder == self.root:
-                break
-            durable.sync_folder(folder)
+    def _sync_way_to(self, folder: Path) -> None:
+        """Flush the names in `folder`, and its own, and those above not known to be flushed.
 
-    def _spool_bytes(self, content: bytes, *, flush: bool) -> Path:
+        Whoever made a folder may not have come to flushing it yet, so only what this
+        process has flushed itself counts.  The folders of digests are never removed.
+        """
+        durable.sync_folder(folder)
+        for above in folder.parents:
+            durable.sync_folder(above)
+            if above in self._flushed or above == self.root:
+                break
+        self._flushed.update(folder.parents[: len(folder.relative_to(self.root).parts)])
+
+    def _spool_bytes(self, content: bytes) -> Path:
         path = self.new_spool_path()
-        with open(path, "xb") as out:
-            out.write(content)
-            if flush:
-                out.flush()
-                os.fsync(out.fileno())
+        path.write_bytes(content)
         return path
 
 

@@ -24,24 +24,6 @@ def sync_folder(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def make_folders(path: Path, *, above: Path) -> list[Path]:
-    """Make `path`; return the folders that got a new name, for `sync_folder`.
-
-    `above` exists already and is not left; the list goes from the inside out.
-    """
-    changed: list[Path] = []
-    if path == above:
-        return changed
-    try:
-        path.mkdir()
-    except FileExistsError:
-        return changed
-    except FileNotFoundError:
-        changed = make_folders(path.parent, above=above)
-        path.mkdir(exist_ok=True)
-    return [path.parent, *changed]
-
-
 def sync_filesystem(path: Path) -> None:
     """Return when everything written so far on the file system of `path` is on the disk.
 

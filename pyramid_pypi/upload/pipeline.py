@@ -181,9 +181,7 @@ def _check_project(session: Session, actor: Actor, project: KnownProject) -> Non
 
 def _check_spelling(display_name: str) -> None:
     if not is_valid(display_name):
-        raise BadValue(
-            f"name {display_name[:100]!r}: use ASCII letters, digits, '.', '-', '_'"
-        )
+        raise BadValue(f"name {display_name[:100]!r}: use ASCII letters, digits, '.', '-', '_'")
 
 
 def _check_new_name(session: Session, display_name: str, rules: Rules) -> None:

@@ -66,18 +66,27 @@ def test_only_the_named_files_are_kept(blobs: Blobs) -> None:
 
     blobs.keep_only(SHA256, [])
     blobs.keep_only(SHA256, [])
-    assert list((blobs.root / "packages").iterdir()) == []
+    assert list((blobs.root / "packages").glob("??/??/*")) == []
 
 
-def test_keeping_again_flushes_what_another_may_not_have_flushed(
-    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+def test_names_above_are_flushed_once_by_each_process(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep(blobs, "a.whl")
+    """Another process may have made the folders, and died before it flushed them."""
     synced: list[Path] = []
     monkeypatch.setattr(durable, "sync_folder", synced.append)
-    keep(blobs, "a.whl")
 
-    assert [len(path.relative_to(blobs.root).parts) for path in synced] == [4, 3, 2, 1]
+    def depths() -> list[int]:
+        return [len(path.relative_to(blobs.root).parts) for path in synced]
+
+    keep(blobs, "a.whl")
+    assert depths() == [4, 3, 2, 1, 0]
+    synced.clear()
+    keep(blobs, "b.whl")
+    assert depths() == [4, 3]
+    synced.clear()
+    keep(Blobs(blobs.root, blobs.spool, tmp_path / "blobs.lock"), "c.whl")
+    assert depths() == [4, 3, 2, 1, 0]
 
 
 def test_who_does_not_wait_is_told_that_uploads_are_under_way(blobs: Blobs) -> None:

@@ -2,40 +2,11 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
 
 from pyramid_pypi.storage import durable
-
-
-def test_made_folders_and_their_parents_are_told(tmp_path: Path) -> None:
-    made = durable.make_folders(tmp_path / "a" / "b" / "c", above=tmp_path)
-    assert (tmp_path / "a" / "b" / "c").is_dir()
-    assert set(made) == {tmp_path, tmp_path / "a", tmp_path / "a" / "b"}
-    assert made[0] == tmp_path / "a" / "b"
-    assert durable.make_folders(tmp_path / "a" / "b" / "c", above=tmp_path) == []
-    assert durable.make_folders(tmp_path / "a" / "d", above=tmp_path) == [tmp_path / "a"]
-    assert durable.make_folders(tmp_path, above=tmp_path) == []
-
-
-def test_many_may_make_the_same_folders(tmp_path: Path) -> None:
-    errors: list[Exception] = []
-
-    def make() -> None:
-        try:
-            for number in range(50):
-                durable.make_folders(tmp_path / str(number) / "a" / "b", above=tmp_path)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=make) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
 
 
 def test_a_file_is_replaced_whole_with_its_mode(tmp_path: Path) -> None:
