@@ -55,8 +55,8 @@ class Publisher:
         self._turn = Turn(environment.settings.data_dir / "publish.lock")
         self._serial = 0
         self._stamp = -1
-        self._is_current = False  # every document is made by the present rules
         self._files_deleted = False
+        self._take_up(self.state.checkpoint())
 
     @property
     def serial(self) -> int:
@@ -78,15 +78,18 @@ class Publisher:
         This costs the same however large the index is.
         """
         with self._turn.taken():
-            last = self.state.begin()
-            self._lists.serial = last.lists
-            for name in map(ProjectName, last.failed):
-                self.failures.remember(name, "it failed before the last start")
+            self._take_up(self.state.begin())
             self._writer.static()
+        return self._is_current
+
+    def _take_up(self, last: Checkpoint) -> None:
+        self._lists.serial = last.lists
+        for name in map(ProjectName, last.failed):
+            self.failures.remember(name, "it failed before the last start")
         made_by = (last.revision, last.site)
         by_present_rules = (documents.REVISION, repr(self.site))
+        # Whether every document is made by the present rules.
         self._is_current = last == Checkpoint() or made_by == by_present_rules
-        return self._is_current
 
     def publish_until(self, serial: int, *, wait_s: float) -> bool:
         """Return whether the tree shows `serial`, publishing it here if need be.
