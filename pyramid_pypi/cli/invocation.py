@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FAILURE = 1
 FINDINGS = 3
 ADDRESS_NAME = "address"
+DEFAULT_ADDRESS = "http://127.0.0.1:6543"
 """File of the data folder in which `serve` notes where it listens."""
 _SECTION = "app:main"
 _UNLIMITED_WIDTH = 10_000  # columns; a pipe has no edge to wrap at
@@ -94,12 +95,14 @@ class Invocation:
 def with_address(settings: Settings) -> Settings:
     """Return `settings` with the public address that `serve` listened on, if none is set.
 
-    Some documents carry it, so every process that publishes must know the same.
+    Some documents carry it, so every process that publishes must know the same.  Before
+    the first `serve` it is the address that `serve` takes unless told otherwise.
     """
-    path = settings.data_dir / ADDRESS_NAME
-    if settings.site_public_url or not path.is_file():
+    if settings.site_public_url:
         return settings
-    return replace(settings, site_public_url=path.read_text(encoding="utf-8").strip())
+    path = settings.data_dir / ADDRESS_NAME
+    noted = path.read_text(encoding="utf-8").strip() if path.is_file() else DEFAULT_ADDRESS
+    return replace(settings, site_public_url=noted)
 
 
 def read_ini(path: Path | None) -> dict[str, str]:

@@ -14,6 +14,8 @@ from pyramid_pypi.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
+_TICK_S = 0.25
+_FOLLOW_S = 1.0  # a release of several files has its companions written once
 _POLL_S = 1.0  # for changes that another process committed and did not publish
 _RETRY_S = 30.0
 _SWEEP_S = 6 * 3600.0
@@ -35,6 +37,7 @@ class Caretaker:
         self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
         settings = publisher.environment.settings
         self._clocks: list[tuple[float, Callable[[], object]]] = [
+            (_FOLLOW_S, publisher.settle_all),
             (_POLL_S, publisher.publish_gap),
             (_POLL_S, self._clear_orphans),
             (settings.publish_lists_s, publisher.fresh_lists),
@@ -50,7 +53,6 @@ class Caretaker:
     def stop(self) -> None:
         """End after the present step, with lists and a checkpoint that leave nothing to do."""
         self._stopping.set()
-        self._publisher.woken.set()
         self._thread.join()
         for step in (self._publisher.fresh_lists, self._publisher.checkpoint):
             self._guarded(step)
@@ -61,9 +63,7 @@ class Caretaker:
                 return
         due = {step: time.monotonic() + every_s for every_s, step in self._clocks}
         while not self._stopping.is_set():
-            self._publisher.woken.wait(_POLL_S / 4)
-            self._publisher.woken.clear()
-            self._guarded(self._publisher.settle_all)
+            self._stopping.wait(_TICK_S)
             for every_s, step in self._clocks:
                 if time.monotonic() >= due[step]:
                     self._guarded(step)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ EVERY = "*"
 """In place of a version: every release has changed.  No version is spelled so."""
 
 _READER_WAITS_S = 2.0
+_AT_A_TIME = 20
 
 
 class Companions:
@@ -67,18 +68,19 @@ class Companions:
         if name in self._lagging and not self._patience.is_away:
             with self._patience.unless_away():
                 try:
-                    self._settle(name, wait_s=_READER_WAITS_S)
+                    self._settle([name], wait_s=_READER_WAITS_S)
                 except TimeoutError:
                     return
 
     def settle_all(self) -> None:
-        """Write all companions that lag.
+        """Write all companions that lag, some at a time, so that readers get a turn.
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database is away.
         """
-        for name in list(self._lagging):
-            self._settle(name)
+        waiting = list(self._lagging)
+        for start in range(0, len(waiting), _AT_A_TIME):
+            self._settle(waiting[start : start + _AT_A_TIME])
 
     def write(
         self, name: ProjectName, versions: Collection[str], *, only_changed: bool = False
@@ -96,15 +98,16 @@ class Companions:
             if self._writer.lags(name, reading.serial_of(session, name)):
                 self._write(session, name, versions)
 
-    def _settle(self, name: ProjectName, *, wait_s: float = -1) -> None:
+    def _settle(self, names: Iterable[ProjectName], *, wait_s: float = -1) -> None:
         with self._turn.taken(wait_s=wait_s), self._database.reading() as session:
-            found = self._lagging.get(name)
-            if found is None:
-                return
-            self._write(session, name, found[1])
-            with self._marking:
-                if self._lagging.get(name) == found:
-                    del self._lagging[name]
+            for name in names:
+                found = self._lagging.get(name)
+                if found is None:
+                    continue
+                self._write(session, name, found[1])
+                with self._marking:
+                    if self._lagging.get(name) == found:
+                        del self._lagging[name]
 
     def _write(
         self,

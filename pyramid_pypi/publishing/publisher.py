@@ -12,7 +12,6 @@ compressed twins of large documents, and the lists that grow with the index.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -46,25 +45,21 @@ class Publisher:
         self.site = site
         self.state = State(environment.settings.data_dir)
         self.failures = Failures(environment.clock)
-        self.woken = threading.Event()  # tells the caretaker that there is work
         self._writer = DocumentWriter(environment.tree, site)
         patience = Patience()
         self._companions = Companions(environment, self._writer, self.failures, patience)
         self._lists = Lists(environment, self._writer, patience, self._show)
         self._reader = reading.SimpleReader()
         self._turn = Turn(environment.settings.data_dir / "publish.lock")
-        self._serial = 0
-        self._stamp = -1
+        # Projects published here since the last checkpoint: what follows is remembered.
+        self._own: set[ProjectName] = set()
         self._files_deleted = False
         self._take_up(self.state.checkpoint())
 
     @property
     def serial(self) -> int:
         """Return the serial that the tree shows, whichever process published it."""
-        stamp = self.state.stamp()
-        if stamp != self._stamp:
-            self._serial, self._stamp = self.state.published(), stamp
-        return self._serial
+        return self.state.published()
 
     @property
     def lists_lag(self) -> bool:
@@ -111,7 +106,6 @@ class Publisher:
         if self._files_deleted:
             self._files_deleted = False
             orphans.clear(self.environment)
-        self.woken.set()
         return self.serial >= serial
 
     def _show(self, serial: int) -> bool:
@@ -150,18 +144,20 @@ class Publisher:
         """Flush the documents to the disk, and note how far they have come.
 
         Another process may have published since the last checkpoint and died before it
-        wrote what follows; so what stands is looked at, not what this process remembers.
+        wrote what follows; so of its projects what stands is looked at.
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database is away.
         """
         serial, last = self.serial, self.state.checkpoint()
+        own, self._own = self._own, set()
         self.settle_all()
         for name, versions in self._touched_between(last.serial, serial):
-            self._companions.mend(name, versions)
-            for path in documents.simple_paths(name):
-                if not self.environment.tree.exists(f"{path}.gz"):
-                    self._compress(path)
+            if name not in own:
+                self._companions.mend(name, versions)
+                for path in documents.simple_paths(name):
+                    if self._writer.lacks_twin(path):
+                        self._compress(path)
         reached = Checkpoint(
             serial=serial,
             lists=min(self._lists.serial, serial),
@@ -224,6 +220,7 @@ class Publisher:
             for name, versions in _touched(changes).items():
                 self._publish_project(session, name)
                 self._companions.mark(name, versions)
+                self._own.add(name)
         self._doubt_deleted_files(changes)
         if changes:
             self.state.set_published(changes[-1].serial)

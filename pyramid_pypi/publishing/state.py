@@ -24,9 +24,10 @@ class Checkpoint:
 class State:
     """Two small files beside the tree.
 
-    ``published`` tells every process how far the tree has come.  It is not flushed: a
-    power cut may leave it ahead of the documents.  ``checkpoint.json`` is flushed after
-    them, so a process that starts goes on from there, and writes some documents again.
+    The modification time of ``published``, in seconds, is the serial that the tree shows:
+    one `stat` tells it to any process.  It is not flushed; a power cut may leave it ahead
+    of the documents.  ``checkpoint.json`` is flushed after them, so a process that starts
+    goes on from there, and writes some documents again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,26 +35,22 @@ class State:
         self._checkpoint = folder / "checkpoint.json"
 
     def published(self) -> int:
-        """Return the serial that the tree shows."""
+        """Return the serial that the tree shows (some 3 µs)."""
         try:
-            return int(self._published.read_text(encoding="ascii"))
-        except (FileNotFoundError, ValueError):
+            return int(os.stat(self._published).st_mtime)
+        except FileNotFoundError:
             return self.checkpoint().serial
 
-    def stamp(self) -> int:
-        """Return a number that is another for every serial that is `published` (3 µs)."""
-        try:
-            return os.stat(self._published).st_mtime_ns
-        except FileNotFoundError:
-            return 0
-
     def set_published(self, serial: int) -> None:
-        """Tell every process that the tree shows `serial`; hold the publisher's lock."""
-        temporary = self._published.with_name(f".published.{os.getpid()}")
-        temporary.write_text(str(serial), encoding="ascii")
-        # The time itself would not do: within a tick of the kernel's clock two are equal.
-        os.utime(temporary, (serial, serial))
-        os.replace(temporary, self._published)
+        """Tell every process that the tree shows `serial`; have the publisher's turn."""
+        try:
+            os.utime(self._published, (serial, serial))
+        except FileNotFoundError:
+            # Made under another name: without its time it would tell a serial of now.
+            made = self._published.with_name(f".published.{os.getpid()}")
+            made.touch()
+            os.utime(made, (serial, serial))
+            os.replace(made, self._published)
 
     def checkpoint(self) -> Checkpoint:
         """Return the last checkpoint; an unreadable one means to begin anew."""

@@ -13,6 +13,9 @@ from pyramid_pypi.publishing import documents
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.names import ProjectName
 
+COMPRESS_FROM_BYTES = 1024
+"""Smaller documents have no twin: they fit one packet as they are."""
+
 COMPRESS_AT_ONCE_BYTES = 64 * 1024
 """Larger documents are compressed a moment later, once for many changes in a row."""
 
@@ -70,6 +73,11 @@ class DocumentWriter:
         mtime = self._tree.mtime(path)
         self._tree.put(f"{path}.gz", compressed, shadow_of=shadow_of, mtime=mtime)
 
+    def lacks_twin(self, path: str) -> bool:
+        """Tell whether the document at `path` should have a compressed twin and has none."""
+        large = self._tree.size_bytes(path) >= COMPRESS_FROM_BYTES
+        return large and not self._tree.exists(f"{path}.gz")
+
     def lags(self, name: ProjectName, serial: int | None) -> bool:
         """Tell whether the companions of `name` show another state than `serial`.
 
@@ -93,15 +101,18 @@ class DocumentWriter:
         """Tell whether `path` shows `content`, and its twin the same or nothing torn."""
         if not self._tree.holds(path, content):
             return False
-        return not twin or self._tree.holds(f"{path}.gz", gzip_bytes(content))
+        if twin and len(content) >= COMPRESS_FROM_BYTES:
+            return self._tree.holds(f"{path}.gz", gzip_bytes(content))
+        return not self._tree.exists(f"{path}.gz")
 
     def _put(self, path: str, content: bytes, *, twin: bool) -> None:
-        later = twin and len(content) > COMPRESS_AT_ONCE_BYTES
-        if later:
+        at_once = twin and COMPRESS_FROM_BYTES <= len(content) <= COMPRESS_AT_ONCE_BYTES
+        if twin and not at_once:
             # A front server sends whatever twin it finds: none is better than an old one.
             self._tree.remove(f"{path}.gz")
-            self.uncompressed.add(path)
+            if len(content) > COMPRESS_AT_ONCE_BYTES:
+                self.uncompressed.add(path)
         shadow_of = content if documents.is_shadowed(path) else None
         mtime = self._tree.put(path, content, shadow_of=shadow_of)
-        if twin and not later:
+        if at_once:
             self._tree.put(f"{path}.gz", gzip_bytes(content), shadow_of=shadow_of, mtime=mtime)

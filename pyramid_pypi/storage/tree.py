@@ -73,6 +73,13 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return False
 
+    def size_bytes(self, path: str) -> int:
+        """Return the size of the document at `path`, 0 when there is none."""
+        try:
+            return (self.root / path).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+
     def exists(self, path: str) -> bool:
         """Tell whether there is a document at the stable `path`."""
         return (self.root / path).is_file()
