@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, literal, or_, select, union_all, update
+from sqlalchemy import bindparam, insert, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from pyramid_pypi.accounts import audit
 from pyramid_pypi.accounts.permissions import Actor, Permission, require
-from pyramid_pypi.changes import journal
+from pyramid_pypi.catalog.telling import tell
 from pyramid_pypi.models.catalog import (
     File,
     PackageType,
@@ -44,11 +43,6 @@ _CONFUSABLE = select(_project.c.name).where(
     _project.c.confusable_name == bindparam("confusable"), _project.c.name != bindparam("name")
 )
 _ADD_PROJECT = insert(_project).returning(_project.c.id)
-_GROW_PROJECT = (
-    update(_project)
-    .where(_project.c.id == bindparam("project"))
-    .values(size_bytes=_project.c.size_bytes + bindparam("added_bytes"))
-)
 _ADD_ROLE = insert(_role)
 _FIND_RELEASE = select(_release.c.id, _release.c.version, _release.c.created_at).where(
     _release.c.project_id == bindparam("project"), _release.c.version == bindparam("text")
@@ -152,12 +146,12 @@ def create_project(
         "created_at": at,
     }
     project_id = session.execute(_ADD_PROJECT, row).scalar_one()
-    _tell(session, actor, ChangeKind.PROJECT_CREATED, at, project=name)
+    tell(session, actor, ChangeKind.PROJECT_CREATED, at=at, project=name)
     if actor.user_id is not None:
         role = {"project_id": project_id, "user_id": actor.user_id, "role": Role.OWNER}
         session.execute(_ADD_ROLE, role)
         given = {"user": actor.name, "old": None, "new": Role.OWNER.value}
-        _tell(session, actor, ChangeKind.ROLE_ADDED, at, project=name, details=given)
+        tell(session, actor, ChangeKind.ROLE_ADDED, at=at, project=name, details=given)
     return KnownProject(project_id, name, ProjectStatus.ACTIVE, 0)
 
 
@@ -180,14 +174,13 @@ def find_or_create_release(
         "project_id": project.id,
         "version": version,
         "sort_key": sort_key,
-        "core_metadata": core_metadata,
+        "core_metadata": {k: v for k, v in core_metadata.items() if k != "description"},
+        "description": core_metadata.get("description"),
         "created_at": at,
     }
     release_id = session.execute(_ADD_RELEASE, row).scalar_one()
     kind = ChangeKind.RELEASE_CREATED
-    journal.append(
-        session, kind, actor=actor.name, at=at, project=project.name, version=version
-    )
+    tell(session, actor, kind, at=at, project=project.name, version=version)
     return KnownRelease(release_id, version, at)
 
 
@@ -225,46 +218,19 @@ def add_file(
     if not name_is_spent:
         kept = ("filename", "filename_key", "sha256")
         session.execute(_ADD_USED, {key: row[key] for key in kept} | {"used_at": at})
-    grown = {"project": project.id, "added_bytes": new.digests.size_bytes}
-    session.execute(_GROW_PROJECT, grown)
-    _tell(
+    tell(
         session,
         actor,
         ChangeKind.FILE_ADDED,
-        at,
+        at=at,
         project=project.name,
         version=release.version,
+        release_id=release.id,
         filename=new.filename,
         details={
             "sha256": new.digests.sha256,
             "size": new.digests.size_bytes,
             "type": new.packagetype.value,
         },
-    )
-
-
-def _tell(
-    session: Session,
-    actor: Actor,
-    kind: ChangeKind,
-    at: datetime,
-    *,
-    project: str,
-    version: str | None = None,
-    filename: str | None = None,
-    details: dict[str, Any] | None = None,
-) -> None:
-    journal.append(
-        session,
-        kind,
-        actor=actor.name,
-        at=at,
-        project=project,
-        version=version,
-        filename=filename,
-        details=details,
-    )
-    named = {"filename": filename} if filename else {}
-    audit.record(
-        session, actor, kind.value, f"project {project}", named | (details or {}), at=at
+        grown_bytes=new.digests.size_bytes,
     )

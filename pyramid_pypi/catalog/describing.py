@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select
@@ -19,9 +21,13 @@ _role, _user = table_of(ProjectRole), table_of(User)
 
 _PROJECT = select(_project).where(_project.c.name == bindparam("name"))
 _RELEASES = (
-    select(_release)
+    select(*(column for column in _release.c if column.name != "description"))
     .where(_release.c.project_id == bindparam("project"))
     .order_by(_release.c.sort_key.desc())
+)
+_DESCRIPTIONS = select(_release.c.version, _release.c.description).where(
+    _release.c.project_id == bindparam("project"),
+    _release.c.version.in_(bindparam("versions", expanding=True)),
 )
 _FILES = (
     select(_file).where(_file.c.project_id == bindparam("project")).order_by(_file.c.filename)
@@ -33,18 +39,24 @@ _ROLES = (
 )
 
 
-def project_document(session: Session, name: ProjectName) -> ProjectDocument | None:
-    """Return everything that is public of the project `name`, None when there is no such."""
+def project_document(
+    session: Session, name: ProjectName, versions: Collection[str] | None = ()
+) -> ProjectDocument | None:
+    """Return everything that is public of the project `name`, None when there is no such.
+
+    Only the latest release and the given `versions` (None: all) come with descriptions:
+    all of them may be megabytes, and most documents show one.
+    """
     project = session.execute(_PROJECT, {"name": name}).first()
     if project is None:
         return None
     wanted = {"project": project.id}
     releases = session.execute(_RELEASES, wanted).all()
-    versions = {release.id: release.version for release in releases}
+    known = {release.id: release.version for release in releases}
     files: dict[int, list[ProjectFile]] = {release.id: [] for release in releases}
     for row in session.execute(_FILES, wanted):
-        files[row.release_id].append(_project_file(row, versions[row.release_id]))
-    return ProjectDocument(
+        files[row.release_id].append(_project_file(row, known[row.release_id]))
+    document = ProjectDocument(
         name=project.name,
         display_name=project.display_name,
         serial=project.serial,
@@ -53,6 +65,30 @@ def project_document(session: Session, name: ProjectName) -> ProjectDocument | N
         created_at=project.created_at,
         roles=tuple(sorted((r.name, r.role.value) for r in session.execute(_ROLES, wanted))),
         releases=tuple(_project_release(row, tuple(files[row.id])) for row in releases),
+    )
+    latest = document.latest
+    described = set(versions if versions is not None else known.values())
+    if latest is not None:
+        described.add(latest.version)
+    return _with_descriptions(session, project.id, document, described)
+
+
+def _with_descriptions(
+    session: Session, project_id: int, document: ProjectDocument, versions: Collection[str]
+) -> ProjectDocument:
+    wanted = {"project": project_id, "versions": list(versions)}
+    found = session.execute(_DESCRIPTIONS, wanted)
+    texts = {row.version: row.description for row in found}
+    return replace(
+        document,
+        releases=tuple(
+            replace(
+                release, metadata=replace(release.metadata, description=texts[release.version])
+            )
+            if texts.get(release.version) is not None
+            else release
+            for release in document.releases
+        ),
     )
 
 

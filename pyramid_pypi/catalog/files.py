@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pyramid_pypi.accounts import audit
 from pyramid_pypi.accounts.permissions import Actor, Permission, require
-from pyramid_pypi.changes import journal
-from pyramid_pypi.errors import NoSuchFile, NoSuchProject
+from pyramid_pypi.catalog import projects
+from pyramid_pypi.catalog.telling import tell, tell_deleted
+from pyramid_pypi.errors import NoSuchFile
 from pyramid_pypi.models.catalog import File, Project
 from pyramid_pypi.models.journal import ChangeKind
 from pyramid_pypi.values.names import ProjectName
@@ -74,8 +73,17 @@ def set_yanked(
             continue
         file.yanked, file.yanked_reason = yanked, text
         file.revision += 1
-        details = {"reason": text} if text else {}
-        _tell(session, actor, kind, file, file.project.name, file.release.version, details, at)
+        tell(
+            session,
+            actor,
+            kind,
+            at=at,
+            project=file.project.name,
+            version=file.release.version,
+            release_id=file.release_id,
+            filename=file.filename,
+            details={"reason": text} if text else {},
+        )
 
 
 def delete(
@@ -88,38 +96,14 @@ def delete(
     """
     file = _locked(session, actor, project, filename, Permission.PROJECT_DELETE)
     tell_deleted(session, actor, file, project, at=at)
-    file.project.size_bytes -= file.size_bytes
     release = file.release
     session.delete(file)
     session.flush()
     left = session.scalar(select(func.count()).where(File.release_id == release.id))
     if not left:
-        journal.append(
-            session,
-            ChangeKind.RELEASE_DELETED,
-            actor=actor.name,
-            at=at,
-            project=project,
-            version=release.version,
-        )
+        kind = ChangeKind.RELEASE_DELETED
+        tell(session, actor, kind, at=at, project=project, version=release.version)
         session.delete(release)
-
-
-def tell_deleted(
-    session: Session, actor: Actor, file: File, project: str, *, at: datetime
-) -> None:
-    """Write in the journal and the audit that `file` is deleted."""
-    details = {"sha256": file.sha256}
-    _tell(
-        session,
-        actor,
-        ChangeKind.FILE_DELETED,
-        file,
-        project,
-        file.release.version,
-        details,
-        at,
-    )
 
 
 def _locked(
@@ -129,43 +113,9 @@ def _locked(
     filename: str,
     permission: Permission = Permission.PROJECT_YANK,
 ) -> File:
-    project = session.scalar(
-        select(Project).where(Project.name == project_name).with_for_update()
-    )
-    if project is None:
-        raise NoSuchProject(project_name)
+    project = projects.get(session, project_name, lock=True)
     require(session, actor, permission, project)
     file = find(session, project_name, filename)
     if file is None:
         raise NoSuchFile(f"{project_name} has no file {filename!r}")
     return file
-
-
-def _tell(
-    session: Session,
-    actor: Actor,
-    kind: ChangeKind,
-    file: File,
-    project: str,
-    version: str,
-    details: dict[str, Any],
-    at: datetime,
-) -> None:
-    journal.append(
-        session,
-        kind,
-        actor=actor.name,
-        at=at,
-        project=project,
-        version=version,
-        filename=file.filename,
-        details=details,
-    )
-    audit.record(
-        session,
-        actor,
-        kind.value,
-        f"project {project}",
-        {"filename": file.filename} | details,
-        at=at,
-    )

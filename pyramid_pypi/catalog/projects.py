@@ -8,10 +8,9 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from pyramid_pypi.accounts import audit, users
+from pyramid_pypi.accounts import users
 from pyramid_pypi.accounts.permissions import Actor, Permission, require
-from pyramid_pypi.catalog import files
-from pyramid_pypi.changes import journal
+from pyramid_pypi.catalog.telling import tell, tell_deleted
 from pyramid_pypi.errors import LastOwner, NoSuchProject
 from pyramid_pypi.models.catalog import File, Project, ProjectRole, ProjectStatus, Role
 from pyramid_pypi.models.journal import ChangeKind
@@ -68,15 +67,8 @@ def set_status(
         return project
     change = {"old": project.status.value, "new": status.value, "reason": reason}
     project.status, project.status_reason = status, reason
-    journal.append(
-        session,
-        ChangeKind.PROJECT_STATUS,
-        actor=actor.name,
-        at=at,
-        project=name,
-        details=change,
-    )
-    audit.record(session, actor, "project.status", f"project {name}", change, at=at)
+    kind = ChangeKind.PROJECT_STATUS
+    tell(session, actor, kind, at=at, project=name, details=change)
     return project
 
 
@@ -91,11 +83,9 @@ def delete(session: Session, actor: Actor, name: ProjectName, *, at: datetime) -
     query = select(File).where(File.project_id == project.id)
     gone = session.scalars(query.options(joinedload(File.release))).all()
     for file in gone:
-        files.tell_deleted(session, actor, file, name, at=at)
-    journal.append(session, ChangeKind.PROJECT_DELETED, actor=actor.name, at=at, project=name)
-    audit.record(
-        session, actor, "project.delete", f"project {name}", {"files": len(gone)}, at=at
-    )
+        tell_deleted(session, actor, file, name, at=at)
+    details = {"files": len(gone)}
+    tell(session, actor, ChangeKind.PROJECT_DELETED, at=at, project=name, details=details)
     session.delete(project)
 
 
@@ -184,7 +174,4 @@ def _tell_role(
 ) -> None:
     details = {"user": user_name, "old": old and old.value, "new": new and new.value}
     kind = ChangeKind.ROLE_ADDED if new else ChangeKind.ROLE_REMOVED
-    journal.append(
-        session, kind, actor=actor.name, at=at, project=project.name, details=details
-    )
-    audit.record(session, actor, "project.role", f"project {project.name}", details, at=at)
+    tell(session, actor, kind, at=at, project=project.name, details=details)

@@ -9,10 +9,9 @@ from packaging.version import Version
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pyramid_pypi.accounts import audit
 from pyramid_pypi.accounts.permissions import Actor, Permission, require
 from pyramid_pypi.catalog import files, projects
-from pyramid_pypi.changes import journal
+from pyramid_pypi.catalog.telling import tell, tell_deleted
 from pyramid_pypi.errors import BadValue, NoSuchRelease
 from pyramid_pypi.models.catalog import File, Project, Release
 from pyramid_pypi.models.journal import ChangeKind
@@ -66,24 +65,9 @@ def delete(
     """
     owner, release = _locked(session, actor, project, version, Permission.PROJECT_DELETE)
     for file in _files(session, release):
-        files.tell_deleted(session, actor, file, owner.name, at=at)
-        owner.size_bytes -= file.size_bytes
-    journal.append(
-        session,
-        ChangeKind.RELEASE_DELETED,
-        actor=actor.name,
-        at=at,
-        project=owner.name,
-        version=release.version,
-    )
-    audit.record(
-        session,
-        actor,
-        "release.delete",
-        f"project {owner.name}",
-        {"version": release.version},
-        at=at,
-    )
+        tell_deleted(session, actor, file, owner.name, at=at)
+    kind = ChangeKind.RELEASE_DELETED
+    tell(session, actor, kind, at=at, project=owner.name, version=release.version)
     session.delete(release)
 
 

@@ -41,20 +41,17 @@ _SINCE = (
     .limit(bindparam("most"))
 )
 _ADD = insert(_change)
+_COLUMNS = frozenset(_change.c.keys())
 _STAMP_PROJECT = (
     update(_project)
     .where(_project.c.name == bindparam("project_name"))
-    .values(serial=bindparam("newest"))
+    .values(
+        serial=bindparam("newest"), size_bytes=_project.c.size_bytes + bindparam("grown_bytes")
+    )
 )
 _STAMP_RELEASE = (
     update(_release)
-    .where(
-        _release.c.project_id
-        == select(_project.c.id)
-        .where(_project.c.name == bindparam("project_name"))
-        .scalar_subquery(),
-        _release.c.version == bindparam("text"),
-    )
+    .where(_release.c.id == bindparam("release_id"))
     .values(serial=bindparam("newest"))
 )
 
@@ -81,10 +78,16 @@ def append(
     at: datetime,
     project: str | None = None,
     version: str | None = None,
+    release_id: int | None = None,
     filename: str | None = None,
     details: dict[str, Any] | None = None,
+    grown_bytes: int = 0,
 ) -> None:
-    """Tell that something changed; the change is numbered when `session` commits."""
+    """Tell that something changed; the change is numbered when `session` commits.
+
+    Then the project and the release `release_id` get its serial, and the project's size
+    grows by `grown_bytes`, in the statement that has to write its row in any case.
+    """
     session.info.setdefault(_WAITING, []).append(
         {
             "at": at,
@@ -94,8 +97,16 @@ def append(
             "filename": filename,
             "actor": actor,
             "details": details or {},
+            "release_id": release_id,
+            "grown_bytes": grown_bytes,
         }
     )
+
+
+def waiting_bytes(session: Session, project: str) -> int:
+    """Return by how much the changes that wait for the commit grow `project`."""
+    waiting = session.info.get(_WAITING, ())
+    return sum(change["grown_bytes"] for change in waiting if change["project"] == project)
 
 
 def since(session: Session, serial: int, limit: int) -> list[ChangeEntry]:
@@ -126,21 +137,27 @@ def _number(session: Session) -> None:
     first = newest(session) + 1
     for serial, change in enumerate(waiting, first):
         change["serial"] = serial
-    session.execute(_ADD, waiting)
+    session.execute(_ADD, [{k: v for k, v in c.items() if k in _COLUMNS} for c in waiting])
     _stamp(session, waiting)
     session.info[_COMMITTED] = first + len(waiting) - 1
 
 
 def _stamp(session: Session, numbered: list[dict[str, Any]]) -> None:
     """Give each project and release the serial of its newest change."""
-    projects = {c["project"]: c["serial"] for c in numbered if c["project"]}
-    releases = {(c["project"], c["version"]): c["serial"] for c in numbered if c["version"]}
-    for name, serial in projects.items():
-        session.execute(_STAMP_PROJECT, {"project_name": name, "newest": serial})
-    for (name, version), serial in releases.items():
-        session.execute(
-            _STAMP_RELEASE, {"project_name": name, "text": version, "newest": serial}
-        )
+    projects: dict[str, dict[str, Any]] = {}
+    for change in numbered:
+        if name := change["project"]:
+            grown = projects.get(name, {"grown_bytes": 0})["grown_bytes"]
+            projects[name] = {
+                "project_name": name,
+                "newest": change["serial"],
+                "grown_bytes": grown + change["grown_bytes"],
+            }
+    for stamp in projects.values():
+        session.execute(_STAMP_PROJECT, stamp)
+    releases = {c["release_id"]: c["serial"] for c in numbered if c["release_id"]}
+    for release_id, serial in releases.items():
+        session.execute(_STAMP_RELEASE, {"release_id": release_id, "newest": serial})
 
 
 @event.listens_for(Session, "after_rollback")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pyramid_pypi.models.base import Base
@@ -50,7 +50,6 @@ class AuditEntry(Base):
     """One act of one actor, written in the transaction of the act; never changed."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index(None, "subject", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]

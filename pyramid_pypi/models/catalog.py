@@ -6,7 +6,7 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pyramid_pypi.models.accounts import User
@@ -65,6 +65,8 @@ class Release(Base):
     serial: Mapped[int] = mapped_column(Long, default=0)  # of its newest change
     created_at: Mapped[datetime]
     core_metadata: Mapped[dict[str, Any]]  # formats.core_metadata.to_json of its first file
+    # Apart from the rest, because it is large and seldom wanted.
+    description: Mapped[str | None] = mapped_column(Text)
 
     project: Mapped[Project] = relationship()
 

@@ -6,7 +6,6 @@ import enum
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pyramid_pypi.models.base import Base, Long
@@ -36,7 +35,6 @@ class Change(Base):
     """One event, numbered in commit order.  Rows are only ever added."""
 
     __tablename__ = "change"
-    __table_args__ = (Index(None, "project", "serial"),)
 
     serial: Mapped[int] = mapped_column(Long, primary_key=True, autoincrement=False)
     at: Mapped[datetime]

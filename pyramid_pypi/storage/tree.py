@@ -17,10 +17,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from pyramid_pypi.storage import durable
-from pyramid_pypi.values.digests import sha256_hex
 from pyramid_pypi.values.instants import Clock
 
 SHADOWS = "v"
@@ -32,36 +31,34 @@ class Tree:
 
     def __init__(self, root: Path, spool: Path, clock: Clock) -> None:
         self.root = root
+        self._root = f"{root}/"
         self._spool = spool
         self._clock = clock
 
     def put(
-        self,
-        path: str,
-        content: bytes,
-        *,
-        shadow_of: bytes | None = None,
-        mtime: int | None = None,
+        self, path: str, content: bytes, *, shadow: str | None = None, mtime: int | None = None
     ) -> int:
         """Show `content` at the stable `path`; return its modification time in seconds.
 
-        With `shadow_of` (the document itself, or for a compressed twin the document it
-        is the twin of), the version also appears as ``v/SHA256.EXT`` beside it, first.
-        A twin is given the `mtime` of its document, by which readers tell that they
-        belong together.
+        With `shadow`, the sha256 of the document (of a compressed twin, that of the
+        document it is the twin of), the version also appears as ``v/SHADOW.EXT`` beside
+        it, first.  A twin is given the `mtime` of its document, by which readers tell
+        that they belong together.
         """
-        target = self.root / path
-        temporary = self._spool / f"{os.getpid()}-{secrets.token_hex(8)}"
+        # Plain strings: this is done half a dozen times for each upload.
+        target = f"{self._root}{path}"
+        temporary = str(self._spool / f"{os.getpid()}-{secrets.token_hex(8)}")
+        if mtime is None:
+            mtime = self._next_mtime(target)
         try:
-            _write(temporary, content)
-            if mtime is None:
-                mtime = self._next_mtime(target)
-            os.utime(temporary, (mtime, mtime))
-            if shadow_of is not None:
-                self._link_shadow(temporary, target, shadow_of)
+            _write(temporary, content, mtime)
+            if shadow is not None:
+                folder, _, name = target.rpartition("/")
+                extension = name.partition(".")[2]
+                _link(temporary, f"{folder}/{SHADOWS}/{shadow}.{extension}")
             _replace(temporary, target)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            Path(temporary).unlink(missing_ok=True)
             raise
         return mtime
 
@@ -135,25 +132,12 @@ class Tree:
         """Return when every document shown so far would survive a power cut."""
         durable.sync_filesystem(self.root)
 
-    def _next_mtime(self, target: Path) -> int:
+    def _next_mtime(self, target: str) -> int:
         now = int(self._clock().timestamp())
         try:
-            return max(now, int(target.stat().st_mtime) + 1)
+            return max(now, int(os.stat(target).st_mtime) + 1)
         except (FileNotFoundError, NotADirectoryError):
             return now
-
-    def _link_shadow(self, temporary: Path, target: Path, document: bytes) -> None:
-        extension = "".join(PurePosixPath(target.name).suffixes)
-        shadow = target.parent / SHADOWS / (sha256_hex(document) + extension)
-        try:
-            os.link(temporary, shadow)
-        except FileNotFoundError:
-            shadow.parent.mkdir(parents=True, exist_ok=True)
-            os.link(temporary, shadow)
-        except FileExistsError:
-            # An earlier version has come back, and is the newest again by its time.
-            os.replace(temporary, shadow)
-            os.link(shadow, temporary)
 
     def _sweep_folder(self, folder: Path, before: float) -> int:
         try:
@@ -173,19 +157,32 @@ class Tree:
         return removed
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: str, content: bytes, mtime: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
+        os.utime(descriptor, (mtime, mtime))
     finally:
         os.close(descriptor)
 
 
-def _replace(temporary: Path, target: Path) -> None:
+def _link(temporary: str, shadow: str) -> None:
+    try:
+        os.link(temporary, shadow)
+    except FileNotFoundError:
+        Path(shadow).parent.mkdir(parents=True, exist_ok=True)
+        os.link(temporary, shadow)
+    except FileExistsError:
+        # An earlier version has come back, and is the newest again by its time.
+        os.replace(temporary, shadow)
+        os.link(shadow, temporary)
+
+
+def _replace(temporary: str, target: str) -> None:
     try:
         os.replace(temporary, target)
     except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
         os.replace(temporary, target)

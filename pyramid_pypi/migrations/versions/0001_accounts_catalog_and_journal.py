@@ -30,10 +30,6 @@ def upgrade() -> None:
         sa.Column("details", DOCUMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
     )
-    with op.batch_alter_table("audit_entry", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_audit_entry_subject_id"), ["subject", "id"], unique=False
-        )
 
     op.create_table(
         "change",
@@ -71,10 +67,6 @@ def upgrade() -> None:
         sa.Column("details", DOCUMENT, nullable=False),
         sa.PrimaryKeyConstraint("serial", name=op.f("pk_change")),
     )
-    with op.batch_alter_table("change", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_change_project_serial"), ["project", "serial"], unique=False
-        )
 
     op.create_table(
         "project",
@@ -167,6 +159,7 @@ def upgrade() -> None:
         sa.Column("serial", LONG, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("core_metadata", DOCUMENT, nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["project_id"],
             ["project.id"],
@@ -274,11 +267,7 @@ def downgrade() -> None:
 
     op.drop_table("used_filename")
     op.drop_table("project")
-    with op.batch_alter_table("change", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_change_project_serial"))
 
     op.drop_table("change")
-    with op.batch_alter_table("audit_entry", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_audit_entry_subject_id"))
 
     op.drop_table("audit_entry")

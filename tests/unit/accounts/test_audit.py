@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pyramid_pypi.accounts import audit, tokens, users
 from pyramid_pypi.accounts.permissions import COMMAND_LINE, Actor, Scope
-from pyramid_pypi.catalog import adding, files, projects, releases
+from pyramid_pypi.catalog import adding, files, projects, releases, telling
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.models.accounts import AuditEntry
 from pyramid_pypi.models.catalog import ProjectStatus, Role
@@ -52,7 +52,8 @@ PARTS = {
     "adding.create_project",
     "adding.find_or_create_release",
     "files.set_yanked",
-    "files.tell_deleted",
+    "telling.tell",
+    "telling.tell_deleted",
 }
 
 
@@ -69,7 +70,7 @@ def writes_of(module: ModuleType) -> set[str]:
 
 def test_every_write_of_the_domain_is_tried_below() -> None:
     written: set[str] = set()
-    for module in (users, tokens, adding, projects, files, releases, pipeline):
+    for module in (users, tokens, adding, projects, files, releases, telling, pipeline):
         written |= writes_of(module)
     # That a token was used is noted in its row.
     assert written - {"tokens.touch"} == set(ACTS) | PARTS

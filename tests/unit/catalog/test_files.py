@@ -65,8 +65,7 @@ def test_the_last_file_takes_its_release_along(session: Session) -> None:
 
 def test_a_project_knows_how_large_its_files_are(session: Session) -> None:
     def is_and_says() -> tuple[int, int]:
-        session.flush()
-        session.expire_all()
+        session.commit()
         sizes = session.scalars(select(File.size_bytes)).all()
         return sum(sizes), projects.get(session, DEMO).size_bytes
 

@@ -55,7 +55,7 @@ def test_each_version_lies_under_its_hash_until_it_is_swept(
     tree: Tree, clock: ToldClock
 ) -> None:
     for content in (b"old", b"new"):
-        tree.put("simple/a/index.json", content, shadow_of=content)
+        tree.put("simple/a/index.json", content, shadow=sha256_hex(content))
         clock.advance(hours=1)
     shadows = tree.root / "simple/a/v"
     old, new = (shadows / f"{sha256_hex(c)}.json" for c in (b"old", b"new"))
@@ -70,7 +70,7 @@ def test_each_version_lies_under_its_hash_until_it_is_swept(
 
 def test_a_version_that_comes_back_is_current_again(tree: Tree, clock: ToldClock) -> None:
     for content in (b"one", b"two", b"one"):
-        tree.put("simple/a/index.json", content, shadow_of=content)
+        tree.put("simple/a/index.json", content, shadow=sha256_hex(content))
         clock.advance(hours=1)
     clock.advance(hours=9)
     tree.sweep(keep_s=3600)
@@ -93,7 +93,7 @@ def test_nothing_is_left_in_the_spool(tree: Tree, tmp_path: Path) -> None:
 def test_a_folder_is_removed_while_a_sweep_is_at_it(tree: Tree) -> None:
     for number in range(200):
         content = b"%d" % number
-        tree.put("simple/a/index.json", content, shadow_of=content)
+        tree.put("simple/a/index.json", content, shadow=sha256_hex(content))
     done = threading.Event()
 
     def sweep() -> None:
