@@ -41,10 +41,10 @@ class Bench:
         if not (data / "imported").exists():
             files = self.corpus(projects)
             shutil.rmtree(data, ignore_errors=True)
-            run(PROGRAM, "init", "--data", data)
+            run(PROGRAM, "init", "--data", data, "--set", servers.SITE)
             start = time.perf_counter()
-            run(PROGRAM, "import", "dir", files, "--data", data)
-            run(PROGRAM, "publish", "--data", data)
+            run(PROGRAM, "import", "dir", files, "--data", data, "--set", servers.SITE)
+            run(PROGRAM, "publish", "--data", data, "--set", servers.SITE)
             seconds = time.perf_counter() - start
             count = sum(1 for path in files.glob("*/*"))
             (data / "imported").write_text(f"{count} {seconds:.1f}\n")
@@ -56,13 +56,16 @@ class Bench:
 
 def run(*command: object) -> None:
     """Run a command to its end; its talk is shown only when it fails."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
     if done.returncode:
-        raise MeasurementFailed(f"{' '.join(map(str, command))}: {done.stderr[-2000:]}")
+        raise MeasurementFailed(f"{' '.join(words)}: {done.stderr[-2000:]}")
 
 
 @contextmanager
-def readers(bench: Bench, *, peers: tuple[str, ...] = servers.PEERS) -> Iterator[dict[str, Server]]:
+def readers(
+    bench: Bench, *, peers: tuple[str, ...] = servers.PEERS
+) -> Iterator[dict[str, Server]]:
     """Run ours, the floor, nginx before and without them, and the `peers` that are there.
 
     ``nginx+ours`` and ``nginx+floor`` send release files by X-Accel-Redirect.

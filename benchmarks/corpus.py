@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import tarfile
+import textwrap
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ HEAVY_BYTES = 10_000_000
 CLOSURE_ROOT = "closure-root"
 CLOSURE_SIZE = 24
 
-_SYLLABLES = ["ba", "be", "do", "fu", "ga", "hi", "jo", "ka", "le", "mi", "no", "pu", "ra", "se", "ti", "vo", "wa", "xe", "yo", "zu"]
+_SYLLABLES = textwrap.wrap("babedofugahijokaleminopurasetivowaxeyozu", 2)
 _EPOCH = (2026, 1, 1, 0, 0, 0)
 _DESCRIPTION_WORDS = 260  # makes a wheel of some 2.5 kB
 

@@ -1,4 +1,4 @@
-"""What is measured, and how: CPU of whole process trees, wrk, and what others used meanwhile."""
+"""How things are measured: CPU of process trees, load by wrk, and what others used."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ class Series:
         self.runs.setdefault(server, []).append(load)
 
     def median(self, server: str, what: str) -> float:
-        return median(getattr(load, what) for load in self.runs[server])
+        return float(median(getattr(load, what) for load in self.runs[server]))
 
     def ratio(self, server: str, other: str, what: str) -> float:
         """Return the median of the ratios of runs that followed each other."""
         pairs = zip(self.runs[server], self.runs[other], strict=True)
-        return median(getattr(a, what) / getattr(b, what) for a, b in pairs)
+        return float(median(getattr(a, what) / getattr(b, what) for a, b in pairs))
 
 
 def process_tree(pid: int) -> Iterator[int]:
@@ -111,7 +111,9 @@ def observed(pids: Iterable[int]) -> Iterator[Used]:
     used.others_cores = max(0.0, (machine_s - used.cpu_s - own_s) / used.wall_s)
 
 
-def wait_until_idle(pids: Iterable[int], *, quiet_s: float = 1.0, at_most_s: float = 60) -> None:
+def wait_until_idle(
+    pids: Iterable[int], *, quiet_s: float = 1.0, at_most_s: float = 60
+) -> None:
     """Return when the process trees of `pids` have done nothing for `quiet_s`."""
     deadline = time.monotonic() + at_most_s
     trees = [one for pid in pids for one in process_tree(pid)]
@@ -158,9 +160,7 @@ def wrk(
     )
 
 
-def in_turn(
-    servers: Iterable[str], rounds: int, measure: Callable[[str], Load]
-) -> Series:
+def in_turn(servers: Iterable[str], rounds: int, measure: Callable[[str], Load]) -> Series:
     """Measure each of `servers` once a round; one that fails is left out, aloud."""
     series = Series()
     standing = list(servers)

@@ -29,7 +29,8 @@ class Claim:
 
     def __str__(self) -> str:
         verdict = "met" if self.met else "MISSED"
-        return f"{self.row:3} {self.what:58} {self.value:10.4g} {self.sense} {self.target:<6g} {verdict}"
+        held = f"{self.value:10.4g} {self.sense} {self.target:<6g}"
+        return f"{self.row:3} {self.what:58} {held} {verdict}"
 
 
 @dataclass

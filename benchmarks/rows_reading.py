@@ -55,9 +55,7 @@ class Reading:
             ratio = series.ratio("ours", "floor", "cpu_us")
             self.report.claim(row, f"{what}: CPU, ours / floor", ratio, "<=", target)
 
-    def over_peer(
-        self, row: str, what: str, series: Series, peer: str, target: float
-    ) -> None:
+    def over_peer(self, row: str, what: str, series: Series, peer: str, target: float) -> None:
         if {"ours", peer} <= series.runs.keys():
             ratio = series.ratio("ours", peer, "requests_per_s")
             self.report.claim(row, f"{what}: rate, ours / {peer}", ratio, ">=", target)
@@ -79,7 +77,8 @@ def small_pages(reading: Reading) -> None:
         reading.over_peer("a1", f"small page, {kind}", series, "proxpi", 4)
         reading.over_peer("a1", f"small page, {kind}", series, "pypicloud", 15)
         p99_ms = series.median("ours", "p99_ms")
-        reading.report.claim("a1", f"small page, {kind}: p99 of 8 connections, ms", p99_ms, "<=", 10)
+        what = f"small page, {kind}: p99 of 8 connections, ms"
+        reading.report.claim("a1", what, p99_ms, "<=", 10)
     script = _many_pages(reading)
     series = reading.compare(
         f"a1 {_MANY} different small pages",

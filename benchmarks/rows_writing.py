@@ -1,4 +1,4 @@
-"""Rows d1 to d4: uploads, alone and into a large project, what they cost, when they are seen."""
+"""Rows d1 to d4: uploads, into new projects and a large one; when seen; authentication."""
 
 from __future__ import annotations
 

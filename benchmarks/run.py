@@ -1,6 +1,6 @@
 """Measures this index beside its peers, and says which targets are met.
 
-    python benchmarks/run.py --rows a1,a2 --projects 1000 --work DIR --peers DIR --out figures.json
+    python benchmarks/run.py --rows a1,a2 --projects 1000 --work DIR --peers DIR
 
 README.md says what is measured and how.  Times are printed, never asserted.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import rows_reading
 import rows_running
 import rows_writing
+import servers
 from bench import Bench
 from measuring import CLIENT_CORES
 from report import Report
@@ -34,7 +35,9 @@ def main() -> None:
         seconds=given.seconds,
         report=report,
     )
-    os.sched_setaffinity(0, CLIENT_CORES)
+    servers.pinned = not given.unpinned
+    if servers.pinned:
+        os.sched_setaffinity(0, CLIENT_CORES)
     bench.work.mkdir(parents=True, exist_ok=True)
     if reading := [row for row in rows if row in rows_reading.ROWS]:
         rows_reading.measure(bench, reading)
@@ -54,6 +57,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=2, help="length of one run of wrk")
     parser.add_argument("--work", type=Path, help="folder for corpus and data, kept")
     parser.add_argument("--peers", type=Path, default=Path("peers"), help="peers' venvs")
+    parser.add_argument("--unpinned", action="store_true", help="all may use all cores")
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
     return parser.parse_args()
 

@@ -25,7 +25,12 @@ from measuring import SERVER_CORES, MeasurementFailed
 HTML = "text/html"
 JSON = "application/vnd.pypi.simple.v1+json"
 PEERS = ("proxpi", "pypicloud", "pypiserver")
-THREADS = 8  # what `serve` starts; every waitress here gets as many
+THREADS = 8  # what our `serve` starts; each waitress here gets as many
+SITE = "site.public_url=http://127.0.0.1"
+"""Ours: fixed, because another address (here: another port) writes all documents anew."""
+
+pinned = True
+"""Whether servers are kept on `SERVER_CORES`."""
 
 _HERE = Path(__file__).resolve().parent
 _START_S = 120
@@ -59,7 +64,7 @@ class Server:
         found = re.search(rf'href="([^"#]*{re.escape(filename)})[#"]', body.decode())
         if found is None:
             raise MeasurementFailed(f"{self.name} does not list {filename}")
-        return urljoin(self.page(project), found[1])
+        return str(urljoin(self.page(project), found[1]))
 
 
 def get(url: str, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
@@ -87,7 +92,7 @@ def ours(data: Path, *settings: str) -> Iterator[Server]:
     port = _free_port()
     command = [str(_BIN / "pyramid-pypi"), "serve", "--data", str(data)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--threads", str(THREADS)]
-    for setting in settings:
+    for setting in (SITE, *settings):
         command += ["--set", setting]
     with _running("ours", port, command, data.parent / "ours.log") as server:
         server.upload, server.user = "/legacy/", "__token__"
@@ -285,7 +290,8 @@ def _running(
             command, stdout=out, stderr=out, env=os.environ | (environment or {})
         )
         # Before it has made threads or children, who inherit it.
-        os.sched_setaffinity(process.pid, SERVER_CORES)
+        if pinned:
+            os.sched_setaffinity(process.pid, SERVER_CORES)
     server = Server(name, f"http://127.0.0.1:{port}", process)
     try:
         _wait(server, path, log)

@@ -38,9 +38,7 @@ class Uploader:
             credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
             self._headers["Authorization"] = f"Basic {credentials}"
 
-    def send(
-        self, forms: Iterable[bytes], *, at_most_s: float = 1e9
-    ) -> Uploads:
+    def send(self, forms: Iterable[bytes], *, at_most_s: float = 1e9) -> Uploads:
         """Post `forms` one after another until they or the seconds are used up."""
         uploads = Uploads()
         end = time.perf_counter() + at_most_s

@@ -30,7 +30,8 @@ _RECENT_BYTES = 32 * 1024 * 1024
 
 def main(global_config: dict[str, str], **ini: str) -> Any:
     """Return the application that an INI file describes, its index started (`pserve`)."""
-    index = bootstrap.start(environment.build(settings.load(ini, os.environ)))
+    chosen = environment.with_address(settings.load(ini, os.environ))
+    index = bootstrap.start(environment.build(chosen))
     atexit.register(index.stop)
     return make_app(index.environment, index.publisher)
 

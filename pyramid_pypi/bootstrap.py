@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from pyramid_pypi import migrations
@@ -49,6 +50,11 @@ class Index:
 def open_publisher(environment: Environment) -> Publisher:
     """Make the folders of the index and return the publisher of its tree."""
     environment.blobs.prepare()
+    return publisher_of(environment)
+
+
+def publisher_of(environment: Environment) -> Publisher:
+    """Return the publisher of a tree to look at; nothing is made or cleared away."""
     settings = environment.settings
     site = Site(title=settings.site_title, public_url=settings.site_public_url)
     return Publisher(environment, site)
@@ -61,23 +67,27 @@ def start(environment: Environment) -> Index:
     and the preparation is tried again in the background until it succeeds.
     """
     publisher = open_publisher(environment)
-    current: bool | None = None
+    begun: bool | None = None
+    resumed = False
+
+    def begin() -> bool:
+        nonlocal begun, resumed
+        if begun is None:
+            begun = publisher.begin()
+        if not resumed:
+            prepare(environment)
+            # What the last run committed and did not flush is shown before anybody asks,
+            # and what it stored and did not commit is gone.
+            publisher.resume()
+            orphans.clear(environment)
+            resumed = True
+        return begun
+
     try:
-        current = publisher.begin()
-        prepare(environment)
-        # What the last run committed and did not flush is shown before anybody asks, and
-        # what it stored and did not commit is gone.
-        publisher.publish_gap()
-        orphans.clear(environment)
-    except (DatabaseAway, DBAPIError, OSError) as error:
+        begin()
+    except (DatabaseAway, DBAPIError, PoolTimeout, OSError) as error:
         log.warning("%s; serving what is published", error)
-
-    def prepared() -> bool:
-        by_present_rules = publisher.begin() if current is None else current
-        prepare(environment)
-        return by_present_rules
-
-    caretaker = Caretaker(publisher, prepared)
+    caretaker = Caretaker(publisher, begin)
     caretaker.start()
     return Index(environment, publisher, caretaker)
 
@@ -121,7 +131,8 @@ def _first_token(environment: Environment) -> Path:
             expires_at=now + _TOKEN_LIFE,
             at=now,
         )
-    durable.write_durably(path, secret.encode() + b"\n", mode=0o600)
+        # Before the commit: where it cannot be written, no token stands that nobody has.
+        durable.write_durably(path, secret.encode() + b"\n", mode=0o600)
     log.info("wrote a token of the administrator to %s", path)
     return path
 

@@ -177,6 +177,10 @@ ESCAPES = (
         lambda: tar_member("x", b"9 nonsense", kind=b"x")),
     tar_row("tar-framing", "PAX and GNU name", lambda: pax(path="demo-1.0/y")
          + tar_member("././@LongLink", b"demo-1.0/z\0", kind=b"L") + tar_member("demo-1.0/x")),
+    tar_row("tar-framing", "two paths in one PAX header", lambda: tar_member("PaxHeader",
+        b"20 path=demo-1.0/yy\n20 path=demo-1.0/zz\n", kind=b"x") + tar_member("demo-1.0/x")),
+    tar_row("tar-framing", "two sizes in one PAX header", lambda: tar_member("PaxHeader",
+        b"9 size=9\n9 size=1\n", kind=b"x") + tar_member("demo-1.0/x", b"y")),
     tar_row("tar-framing", "prefix of no POSIX", lambda: tar_member(
         "x", prefix=b"demo-1.0", magic=b"ustar  \0")),
     tar_row("tar-framing", "wrong checksum", lambda: b"x" * 512),

@@ -12,12 +12,15 @@ import click
 import pytest
 
 import pyramid_pypi
+from pyramid_pypi import bootstrap, environment
 from pyramid_pypi.cli.main import VERBS, main
 from pyramid_pypi.errors import Refusal, every_refusal
+from pyramid_pypi.publishing.fsck import Fault
 from pyramid_pypi.settings import ABOUT, Settings
 
 TOP = Path(pyramid_pypi.__file__).parent.parent
 OPERATORS = (TOP / "docs" / "operators.md").read_text(encoding="utf-8")
+ARCHITECTURE = (TOP / "docs" / "architecture.md").read_text(encoding="utf-8")
 README = (TOP / "README.md").read_text(encoding="utf-8")
 PAGES = [TOP / "README.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").rglob("*.md"))]
 
@@ -57,6 +60,10 @@ def written(default: object) -> str:
     if isinstance(default, tuple):
         return " ".join(default) or "(empty)"
     return str(default) or "(empty)"
+
+
+def test_findings_table() -> None:
+    assert sorted(rows("What fsck finds")) == sorted(Fault)
 
 
 def test_refusals_table() -> None:
@@ -114,3 +121,30 @@ def test_production_settings_are_known() -> None:
         section = (TOP / name).read_text().split("[app:main]")[1].split("\n[")[0]
         for key in re.findall(r"^#?([a-z_.]+) = ", section, re.MULTILINE):
             assert key in {*ABOUT, "use"}, f"{name}: {key}"
+
+
+def test_the_data_folder_is_described(tmp_path: Path) -> None:
+    index = bootstrap.start(environment.build(Settings(data_dir=tmp_path)))
+    index.stop()
+    with index.environment.blobs.keeping():
+        found = {path.name for path in tmp_path.iterdir()}
+    section = ARCHITECTURE.split("## The data folder", 1)[1].split("\n## ", 1)[0]
+    named = {name.rstrip("/") for name in re.findall(r"`([a-z./]+)`", section)}
+    # SQLite's own, beside the database.
+    assert {name for name in found if not name.endswith(("-wal", "-shm"))} <= named
+
+
+def test_every_module_that_the_map_names_is_there() -> None:
+    table = ARCHITECTURE.split("## The map", 1)[1].split("\n## ", 1)[0]
+    for package, told in re.findall(r"^\| \d+ \| `(\w+)` \| (.*) \|$", table, re.MULTILINE):
+        folder = TOP / "pyramid_pypi" / package
+        for module in re.findall(r"`(\w+)`", told.split(";")[0]) if folder.is_dir() else ():
+            there = folder / module
+            assert there.is_dir() or there.with_suffix(".py").exists(), f"{package}/{module}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_files_named_in_prose_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"`((?:docs|tests|benchmarks)/[\w./-]+)`", text):
+        assert (TOP / name).exists(), name

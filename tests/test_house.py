@@ -29,7 +29,6 @@ FLOORS = (
 FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor.split()}
 ONLY = {
     "pyramid": {"web", "app"},
-    "pyramid_jinja2": {"web", "app"},
     "pyramid_sanity": {"web", "app"},
     "webob": {"web", "app"},
     "lxml": {"formats"},

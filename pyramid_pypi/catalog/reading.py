@@ -55,10 +55,11 @@ class SimpleReader:
 
     A file is remembered under its row and the revision of its row, so what is remembered
     is never wrong; its rendered fragments ride along.  That is what makes one more file
-    in a project of thousands cheap.  At most `most_files` are kept, the oldest go first.
+    in a project of thousands cheap.  At most `most_files` are kept, some 2 kB each; those
+    that nobody used for longest go first.
     """
 
-    def __init__(self, most_files: int = 5000) -> None:
+    def __init__(self, most_files: int = 20_000) -> None:
         self._most = most_files
         self._files: OrderedDict[tuple[int, int], SimpleFile] = OrderedDict()
         self._lock = Lock()
@@ -97,12 +98,16 @@ class SimpleReader:
                 {"ids": missing} if few else {"project": project_id},
             )
             known |= {(row.id, row.revision): _simple_file(row) for row in found}
-            self._remember(known)
+        self._remember(keys, known)
         return [row.version for row in rows], [known[key] for key in keys]
 
-    def _remember(self, known: dict[tuple[int, int], SimpleFile]) -> None:
+    def _remember(
+        self, used: list[tuple[int, int]], known: dict[tuple[int, int], SimpleFile]
+    ) -> None:
         with self._lock:
-            self._files.update(known)
+            for key in used:
+                self._files[key] = known[key]
+                self._files.move_to_end(key)
             while len(self._files) > self._most:
                 self._files.popitem(last=False)
 
@@ -147,6 +152,12 @@ def every_name(session: Session) -> list[ProjectName]:
     """Return the name of every project, quarantined ones too, in order."""
     names = session.scalars(select(Project.name).order_by(Project.name))
     return [ProjectName(name) for name in names]
+
+
+def every_serial(session: Session) -> dict[ProjectName, int]:
+    """Return the serial of every project's newest change, quarantined ones too."""
+    rows = session.execute(select(Project.name, Project.serial))
+    return {ProjectName(row.name): row.serial for row in rows}
 
 
 def home_document(session: Session, listed: SimpleList, *, newest: int = 20) -> HomeDocument:

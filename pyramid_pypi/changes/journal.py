@@ -21,6 +21,7 @@ from pyramid_pypi.models.tables import table_of
 
 _WAITING = "journal.waiting"
 _COMMITTED = "journal.committed"
+_BEYOND = "journal.beyond"
 _LOCK = text("SELECT pg_advisory_xact_lock(1887007849)")  # any number, the journal's own
 
 _change, _project, _release = table_of(Change), table_of(Project), table_of(Release)
@@ -103,6 +104,17 @@ def append(
     )
 
 
+def jump(session: Session, beyond: int, *, actor: str, at: datetime) -> None:
+    """Have the changes of `session` numbered after the serial `beyond`, this one first.
+
+    For a database put back from a backup: what was told of serials since then has been
+    read by others, who would take the same numbers for the same changes.
+    """
+    session.info[_BEYOND] = beyond
+    details = {"reason": "restored"}
+    append(session, ChangeKind.METADATA_CHANGED, actor=actor, at=at, details=details)
+
+
 def waiting_bytes(session: Session, project: str) -> int:
     """Return by how much the changes that wait for the commit grow `project`."""
     waiting = session.info.get(_WAITING, ())
@@ -134,7 +146,7 @@ def _number(session: Session) -> None:
     session.flush()
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_LOCK)
-    first = newest(session) + 1
+    first = max(newest(session), session.info.pop(_BEYOND, 0)) + 1
     for serial, change in enumerate(waiting, first):
         change["serial"] = serial
     session.execute(_ADD, [{k: v for k, v in c.items() if k in _COLUMNS} for c in waiting])
@@ -162,5 +174,5 @@ def _stamp(session: Session, numbered: list[dict[str, Any]]) -> None:
 
 @event.listens_for(Session, "after_rollback")
 def _forget(session: Session) -> None:
-    session.info.pop(_WAITING, None)
-    session.info.pop(_COMMITTED, None)
+    for key in (_WAITING, _COMMITTED, _BEYOND):
+        session.info.pop(key, None)

@@ -9,22 +9,20 @@ import os
 import shutil
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from pyramid_pypi import bootstrap, fetching, migrations
-from pyramid_pypi.changes import journal
+from pyramid_pypi import fetching, migrations
 from pyramid_pypi.cli.invocation import FINDINGS, Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.cli.sessions import database_errors
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import Refusal
+from pyramid_pypi.publishing import fsck
 
-_LEAST_PYTHON = (3, 11)
 _LEAST_SQLITE = (3, 35, 0)  # RETURNING and ALTER TABLE DROP COLUMN
 _LEAST_FREE_BYTES = 1024**3
 _SERVER_DEADLINE_S = 3.0
@@ -66,10 +64,6 @@ def examine(environment: Environment) -> Iterator[tuple[str, Seen]]:
                 yield name, look(environment)
         except (Refusal, OSError) as error:
             yield name, Seen(good=False, detail=str(error))
-
-
-def _python(_environment: Environment) -> Seen:
-    return Seen(sys.version_info >= _LEAST_PYTHON, sys.version.split()[0])
 
 
 def _database(environment: Environment) -> Seen:
@@ -123,9 +117,7 @@ def _token(environment: Environment) -> Seen:
 def _tree(environment: Environment) -> Seen:
     if _is_new(environment):
         return Seen(good=False, detail="nothing published yet")
-    with environment.database.reading() as session:
-        newest = journal.newest(session)
-    shown = bootstrap.open_publisher(environment).serial
+    shown, newest = fsck.serials(environment)
     return Seen(shown == newest, f"the tree shows serial {shown}, the journal ends at {newest}")
 
 
@@ -152,7 +144,6 @@ def _is_new(environment: Environment) -> bool:
 
 
 _CHECKS: dict[str, Callable[[Environment], Seen]] = {
-    "python": _python,
     "database": _database,
     "schema": _schema,
     "data folder": _folder,

@@ -25,6 +25,7 @@ from pyramid_pypi.cli.sessions import database_errors, finish, publish, reading
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.models.catalog import File
+from pyramid_pypi.publishing import orphans
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.upload import pipeline
 from pyramid_pypi.upload.refusals import FileExists, UploadTooLarge
@@ -68,6 +69,10 @@ def import_dir(invocation: Invocation, folder: Path) -> None:
     """
     environment = invocation.environment()
     publisher = bootstrap.open_publisher(environment)
+    with database_errors():
+        publisher.reconcile()
+        # Of an import that was killed: its marks would be looked through at each group.
+        orphans.clear(environment)
     paths = sorted(
         path for path in folder.rglob("*") if path.name.endswith(_SUFFIXES) and path.is_file()
     )

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from configparser import ConfigParser, Error, NoSectionError
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 FAILURE = 1
 FINDINGS = 3
-ADDRESS_NAME = "address"
-DEFAULT_ADDRESS = "http://127.0.0.1:6543"
-"""File of the data folder in which `serve` notes where it listens."""
 _SECTION = "app:main"
 _UNLIMITED_WIDTH = 10_000  # columns; a pipe has no edge to wrap at
 
@@ -59,7 +56,7 @@ class Invocation:
         """
         from pyramid_pypi import environment
 
-        services = environment.build(with_address(self.settings()))
+        services = environment.build(environment.with_address(self.settings()))
         file = services.database.url.database if services.database.is_sqlite else None
         # SQLite would make an empty file at the first look into a folder that is no index.
         if in_use and file and not Path(file).exists():
@@ -90,19 +87,6 @@ class Invocation:
         else:
             for name, value in answer.items():
                 click.echo(f"{name}: {_text(value)}")
-
-
-def with_address(settings: Settings) -> Settings:
-    """Return `settings` with the public address that `serve` listened on, if none is set.
-
-    Some documents carry it, so every process that publishes must know the same.  Before
-    the first `serve` it is the address that `serve` takes unless told otherwise.
-    """
-    if settings.site_public_url:
-        return settings
-    path = settings.data_dir / ADDRESS_NAME
-    noted = path.read_text(encoding="utf-8").strip() if path.is_file() else DEFAULT_ADDRESS
-    return replace(settings, site_public_url=noted)
 
 
 def read_ini(path: Path | None) -> dict[str, str]:

@@ -77,15 +77,15 @@ def delete(
 
     Names of deleted files stay taken: other bytes never get them again.
     """
-    chosen = "the whole project" if not (version or filename) else version or filename
+    whole = version is None and filename is None
+    one, chosen = (False, "the whole project") if whole else _release_or_file(version, filename)
     invocation.confirm(f"Delete {chosen} of {name}?")
     environment = invocation.environment()
     at = environment.clock()
     with changing(environment) as session:
-        if version is None and filename is None:
+        if whole:
             catalog.delete(session, COMMAND_LINE, normalize(name), at=at)
         else:
-            one, chosen = _release_or_file(version, filename)
             verb = files.delete if one else releases.delete
             verb(session, COMMAND_LINE, normalize(name), chosen, at=at)
     invocation.say(f"Deleted {chosen} of {name}.")
@@ -122,7 +122,12 @@ def status(invocation: Invocation, name: str, new_status: str | None, reason: st
 
 @project.command()
 @click.argument("name")
-@click.option("--give", nargs=2, metavar="USER ROLE", help="Make USER owner or maintainer.")
+@click.option(
+    "--give",
+    type=(str, click.Choice(_ROLES)),
+    metavar="USER ROLE",
+    help="Make USER owner or maintainer.",
+)
 @click.option("--take", metavar="USER", help="Take any role from USER.")
 @shared_options
 @pass_invocation
@@ -132,8 +137,6 @@ def roles(
     """Show who has which role in a project, or change it."""
     environment = invocation.environment()
     at = environment.clock()
-    if give and give[1] not in _ROLES:
-        raise click.BadParameter(f"{give[1]!r} is no role: use owner or maintainer")
     if give or take:
         with changing(environment) as session:
             if give:

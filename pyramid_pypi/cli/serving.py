@@ -20,9 +20,10 @@ from waitress.server import create_server
 from pyramid_pypi import bootstrap, environment
 from pyramid_pypi.app import make_app
 from pyramid_pypi.cli.connections import KeptChannel
-from pyramid_pypi.cli.invocation import ADDRESS_NAME, Invocation
+from pyramid_pypi.cli.invocation import Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.settings import Settings
+from pyramid_pypi.upload.values import most_form_bytes
 
 _LOG = logging.getLogger(__name__)
 _ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - compared with, not bound to
@@ -59,6 +60,8 @@ def serve(invocation: Invocation, host: str, port: int, threads: int | None) -> 
         level=settings.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    # It warns whenever all threads are busy for a moment, and each warning costs CPU then.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     if settings.log_level != "debug":
         logging.getLogger("alembic").setLevel(logging.WARNING)
     stopping = threading.Event()
@@ -69,7 +72,7 @@ def serve(invocation: Invocation, host: str, port: int, threads: int | None) -> 
             if host in _ANY_ADDRESS:
                 invocation.say("site.public_url is not set: only this machine is answered.")
             settings = replace(settings, site_public_url=address)
-            _note_address(settings.data_dir / ADDRESS_NAME, address)
+            _note_address(settings.data_dir / environment.ADDRESS_NAME, address)
         index = bootstrap.start(environment.build(settings))
         try:
             application = make_app(index.environment, index.publisher)
@@ -124,8 +127,9 @@ def _waitress(application: Any, settings: Settings, listener: socket.socket) -> 
         connection_limit=connections,
         asyncore_use_poll=True,
         channel_timeout=settings.server_idle_s,
-        # The application bounds files exactly; this bounds what waits on disk before it.
-        max_request_body_size=2 * settings.upload_max_file_bytes,
+        # The application bounds files exactly, and asks who sends them; this bounds what
+        # waits on disk before it can, whoever sends it.
+        max_request_body_size=most_form_bytes(settings.upload_max_file_bytes),
         ident=None,
         clear_untrusted_proxy_headers=True,
         expose_tracebacks=False,

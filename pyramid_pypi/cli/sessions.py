@@ -60,6 +60,7 @@ def changing(environment: Environment) -> Iterator[Session]:
     """
     with database_errors():
         publisher = bootstrap.open_publisher(environment)
+        publisher.reconcile()
         with environment.database.writing() as session:
             yield session
         publish(publisher, session)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from pyramid_pypi import bootstrap, migrations
-from pyramid_pypi.changes import journal
 from pyramid_pypi.cli.invocation import FAILURE, FINDINGS, Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
-from pyramid_pypi.cli.sessions import database_errors, reading
+from pyramid_pypi.cli.sessions import database_errors
 from pyramid_pypi.publishing import fsck as checking
 
 
@@ -24,7 +23,9 @@ def init(invocation: Invocation) -> None:
     folder = environment.settings.data_dir.absolute()
     with database_errors():
         token_path = bootstrap.prepare(environment)
-        bootstrap.open_publisher(environment).fresh_lists()
+        publisher = bootstrap.open_publisher(environment)
+        publisher.publish_gap()
+        publisher.fresh_lists()
     invocation.show({"data": str(folder), "admin_token": str(token_path.absolute())})
 
 
@@ -65,13 +66,11 @@ def check(invocation: Invocation) -> None:
 def publish(invocation: Invocation, rebuild: bool) -> None:
     """Bring the published tree up to date."""
     environment = invocation.environment()
-    with reading(environment) as session:
-        newest = journal.newest(session)
     publisher = bootstrap.open_publisher(environment)
     with database_errors():
+        newest = publisher.publish_gap()
         if rebuild:
             publisher.rebuild_all()
-        publisher.publish_until(newest, wait_s=environment.settings.publish_wait_s)
         publisher.settle_all()
         publisher.fresh_lists()
     failures = [
@@ -94,7 +93,8 @@ def fsck(invocation: Invocation, repair: bool) -> None:
     """
     environment = invocation.environment()
     with database_errors():
-        publisher = bootstrap.open_publisher(environment)
+        opened = bootstrap.open_publisher if repair else bootstrap.publisher_of
+        publisher = opened(environment)
         found = [
             {
                 "fault": finding.fault.value,

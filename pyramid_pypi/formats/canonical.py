@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-# XML 1.0, 2.2, and lone surrogates, which UTF-8 cannot carry.
-_NOT_PRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+NOT_PRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""A character that cannot stand in any XML document, escaped or not (XML 1.0, 2.2), or,
+being a lone surrogate, in UTF-8."""
 _REPLACEMENT = "\ufffd"
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -24,7 +25,7 @@ def printable(text: str) -> str:
     The index refuses such text where it comes in; this keeps one old row from making a
     whole document unreadable.
     """
-    return _NOT_PRINTABLE.sub(_REPLACEMENT, text)
+    return NOT_PRINTABLE.sub(_REPLACEMENT, text)
 
 
 def encode(value: Any) -> bytes:

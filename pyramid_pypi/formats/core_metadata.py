@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pyramid_pypi.formats.canonical import NOT_PRINTABLE
 from pyramid_pypi.formats.metadata_checks import CHECKS, MetadataInvalid, refuse, shown
 
 __all__ = ["CoreMetadata", "MetadataInvalid", "from_json", "parse", "to_json"]
@@ -18,8 +19,6 @@ MAX_FIELD_VALUES = 5_000
 MAX_FIELD_CHARS = 64 * 1024
 MAX_URL_LABEL_CHARS = 32
 
-# XML 1.0, 2.2: these cannot stand in any XML document, escaped or not.
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
 _NEXT_FIELD = re.compile(r"\n(?![ \t])")
 # Metadata 1.x kept the description in a header, each line behind eight columns.
@@ -156,7 +155,7 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError as error:
         before = content[max(0, error.start - 20) : error.start].decode("utf-8", "replace")
         raise MetadataInvalid(f"it is not UTF-8 after {shown(before)}.") from None
-    forbidden = _NOT_IN_XML.search(text)
+    forbidden = NOT_PRINTABLE.search(text)
     if forbidden:
         before = text[max(0, forbidden.start() - 20) : forbidden.start()]
         char = f"U+{ord(forbidden.group()):04X}"

@@ -7,8 +7,6 @@ import msgspec
 from pyramid_pypi.formats.canonical import json_document
 from pyramid_pypi.formats.project import ProjectDocument, plain
 
-MEDIA_TYPE = "application/json"
-
 
 def project(document: ProjectDocument) -> bytes:
     """Return `document` as canonical JSON, in the shape of `project.plain`."""

@@ -28,7 +28,6 @@ from lxml import etree
 from pyramid_pypi.formats.canonical import printable
 from pyramid_pypi.formats.project import ProjectDocument, plain
 
-MEDIA_TYPE = "application/xml"
 NAMESPACE = "https://pyramid-pypi.readthedocs.io/ns/project/1"
 
 

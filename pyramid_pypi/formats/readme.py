@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from email.message import Message
 from functools import lru_cache
 
 from markupsafe import Markup, escape
 
-from pyramid_pypi.formats import readme_render
+from pyramid_pypi.formats import readme_process, readme_render
 from pyramid_pypi.formats.canonical import printable
 
 MAX_RENDERED_BYTES = 512 * 1024
 MAX_HTML_CHARS = 4 * 1024 * 1024
 MAX_PLAIN_CHARS = 512 * 1024
-DEADLINE_S = 5
 
 _VARIANTS = ("GFM", "CommonMark")
-# A process of its own costs 0.1 s; the worst 2 kB of Markdown we found take that too.
+# The worst 2 kB of Markdown we found take a tenth of a second.
 _HARMLESS_BYTES = 2 * 1024
 _HIGHLIGHTED = (b"```", b"~~~", b"<pre")
 
@@ -29,7 +26,8 @@ def to_html(description: str, content_type: str | None) -> Markup:
     """Return `description` as HTML without scripts, styles, images or foreign requests.
 
     Never raises.  Plain text, a description of more than `MAX_RENDERED_BYTES`, and one
-    that cannot be rendered within `DEADLINE_S` are shown as they are, in ``<pre>``.
+    that cannot be rendered within `readme_render.DEADLINE_S` are shown as they are, in
+    ``<pre>``.
 
     Args:
         description: as the core metadata gives it.
@@ -39,7 +37,7 @@ def to_html(description: str, content_type: str | None) -> Markup:
     text = printable(description)
     source = text.encode()
     if media_type in ("text/x-rst", "text/markdown") and len(source) <= MAX_RENDERED_BYTES:
-        render = _render_here if _is_harmless(source, media_type) else _render_apart
+        render = _render_here if _is_harmless(source, media_type) else readme_process.render
         rendered = render(source, media_type, variant)
         if rendered and len(rendered) <= MAX_HTML_CHARS:
             return Markup(rendered)  # noqa: S704 (the sanitizer wrote it)
@@ -69,17 +67,6 @@ def _render_here(source: bytes, media_type: str, variant: str) -> str:
         return readme_render.render(source.decode(), media_type, variant) or ""
     except Exception:  # whatever the renderer raises, the text is still shown
         return ""
-
-
-def _render_apart(source: bytes, media_type: str, variant: str) -> str:
-    program = [sys.executable, "-P", readme_render.__file__, media_type, variant]
-    try:
-        ended = subprocess.run(  # noqa: S603 (each argument is one of ours)
-            program, input=source, capture_output=True, timeout=DEADLINE_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return ended.stdout.decode()
 
 
 def _as_it_is(text: str) -> Markup:

@@ -72,7 +72,7 @@ class Caretaker:
     def _begin(self) -> None:
         if not self._prepare():
             log.info("the documents are of an older form: every project is written anew")
-            self._publisher.rebuild_all()
+            self._publisher.rebuild_all(self._stopping.is_set)
 
     def _clear_orphans(self) -> None:
         orphans.clear(self._publisher.environment)

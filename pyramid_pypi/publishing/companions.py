@@ -10,19 +10,16 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Collection, Iterable
-
-from sqlalchemy.orm import Session
+from contextlib import suppress
 
 from pyramid_pypi.catalog import describing, reading
 from pyramid_pypi.environment import Environment
-from pyramid_pypi.publishing.failures import Failures
+from pyramid_pypi.publishing.failures import Failures, going_on
 from pyramid_pypi.publishing.patience import Patience
-from pyramid_pypi.publishing.turns import Turn
+from pyramid_pypi.publishing.touched import EVERY
+from pyramid_pypi.publishing.turns import Turn, TurnTaken
 from pyramid_pypi.publishing.writer import DocumentWriter
 from pyramid_pypi.values.names import ProjectName
-
-EVERY = "*"
-"""In place of a version: every release has changed.  No version is spelled so."""
 
 _READER_WAITS_S = 2.0
 _AT_A_TIME = 20
@@ -47,6 +44,8 @@ class Companions:
         self._lagging: dict[ProjectName, tuple[int, frozenset[str]]] = {}
         self._marks = itertools.count()
         self._marking = threading.Lock()
+        # Project -> times of its page and its companions that were found to agree.
+        self._met: dict[ProjectName, tuple[int, int]] = {}
 
     @property
     def lag(self) -> bool:
@@ -65,60 +64,84 @@ class Companions:
         With the database away, or another README that takes its time, the present ones
         stay for the reader to go on with.
         """
-        if name in self._lagging and not self._patience.is_away:
-            with self._patience.unless_away():
-                try:
-                    self._settle([name], wait_s=_READER_WAITS_S)
-                except TimeoutError:
-                    return
+        if self._patience.is_away:
+            return
+        with self._patience.unless_away(), suppress(TurnTaken):
+            if name in self._lagging:
+                self._settle([name], wait_s=_READER_WAITS_S)
+            else:
+                self._follow_others(name)
 
     def settle_all(self) -> None:
         """Write all companions that lag, some at a time, so that readers get a turn.
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database is away.
+            OSError: a document cannot be written; its project lags on, the others do not.
         """
         waiting = list(self._lagging)
-        for start in range(0, len(waiting), _AT_A_TIME):
-            self._settle(waiting[start : start + _AT_A_TIME])
+        with going_on() as attempt:
+            for start in range(0, len(waiting), _AT_A_TIME):
+                with attempt():
+                    self._settle(waiting[start : start + _AT_A_TIME])
 
     def write(
         self, name: ProjectName, versions: Collection[str], *, only_changed: bool = False
     ) -> None:
         """Write the companions of `name` and the documents of `versions`, lagging or not."""
-        with self._turn.taken(), self._database.reading() as session:
-            self._write(session, name, versions, only_changed=only_changed)
+        with self._turn.taken():
+            self._write(name, versions, only_changed=only_changed)
 
-    def mend(self, name: ProjectName, versions: Collection[str]) -> None:
+    def mend(self, name: ProjectName, versions: Collection[str], *, wait_s: float = -1) -> None:
         """Write the companions of `name` if those that stand are older than its rows.
 
         Looks at the documents, not at the marks, which die with their process.
+
+        Raises:
+            TurnTaken: others had the turn for `wait_s`.
         """
-        with self._turn.taken(), self._database.reading() as session:
-            if self._writer.lags(name, reading.serial_of(session, name)):
-                self._write(session, name, versions)
+        with self._turn.taken(wait_s=wait_s):
+            with self._database.reading() as session:
+                serial = reading.serial_of(session, name)
+            if self._writer.lags(name, serial):
+                self._write(name, versions)
+
+    def _follow_others(self, name: ProjectName) -> None:
+        """Write the companions of `name` where another process published and they lag.
+
+        Pages that changed often within a second have times ahead of the clock; those
+        whose companions have been found right are not looked into again.
+        """
+        written = self._writer.times(name)
+        page, companions = written
+        if (page > companions or page < 0 <= companions) and written != self._met.get(name):
+            self.mend(name, {EVERY}, wait_s=_READER_WAITS_S)
+            self._met[name] = written
 
     def _settle(self, names: Iterable[ProjectName], *, wait_s: float = -1) -> None:
-        with self._turn.taken(wait_s=wait_s), self._database.reading() as session:
+        with self._turn.taken(wait_s=wait_s), going_on() as attempt:
             for name in names:
                 found = self._lagging.get(name)
                 if found is None:
                     continue
-                self._write(session, name, found[1])
-                with self._marking:
-                    if self._lagging.get(name) == found:
-                        del self._lagging[name]
+                with attempt():
+                    self._write(name, found[1])
+                    self._unmark(name, found)
+
+    def _unmark(self, name: ProjectName, found: tuple[int, frozenset[str]]) -> None:
+        with self._marking:
+            if self._lagging.get(name) == found:
+                del self._lagging[name]
 
     def _write(
-        self,
-        session: Session,
-        name: ProjectName,
-        versions: Collection[str],
-        *,
-        only_changed: bool = False,
+        self, name: ProjectName, versions: Collection[str], *, only_changed: bool = False
     ) -> None:
         with self._failures.isolated(name):
-            document = describing.project_document(session, name)
+            # Closed before anything is rendered, which may take seconds.
+            with self._database.reading() as session:
+                document = describing.project_document(
+                    session, name, None if EVERY in versions else versions
+                )
             if document is None:
                 self._writer.forget_companions(name)
                 return

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pyramid_pypi.values.instants import Clock
 from pyramid_pypi.values.names import ProjectName
 
 log = logging.getLogger(__name__)
+
+_FAIL_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,34 @@ class Failures(Mapping[ProjectName, Failure]):
         """Note what goes wrong with `name` alone; what would stop all goes through."""
         try:
             yield
-        except (DBAPIError, OSError):
+        except (DBAPIError, PoolTimeout, OSError):
             raise
         except Exception as error:
             log.exception("project %s cannot be rendered; the others go on", name)
             self.remember(name, repr(error))
+
+
+@contextmanager
+def going_on() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Give what to do each of many things under, so that one failing stops none behind it.
+
+    For a folder that cannot be written to.  What all would fail of, such as a full disk,
+    stops at once.
+
+    Raises:
+        OSError: the first that was met, when all have been tried.
+    """
+    met: list[OSError] = []
+
+    @contextmanager
+    def attempt() -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FAIL_ALL:
+                raise
+            met.append(error)
+
+    yield attempt
+    if met:
+        raise met[0]

@@ -17,15 +17,18 @@ from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from pyramid_pypi.catalog import describing, reading
 from pyramid_pypi.changes import journal
+from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.catalog import File, UsedFilename
 from pyramid_pypi.publishing import documents, orphans
 from pyramid_pypi.publishing.publisher import Publisher
+from pyramid_pypi.publishing.state import State
 from pyramid_pypi.storage.blobs import METADATA_SUFFIX
 from pyramid_pypi.values.digests import file_path
 from pyramid_pypi.values.names import ProjectName
@@ -76,20 +79,28 @@ def findings(publisher: Publisher, *, repair: bool = False) -> Iterator[Finding]
     yield from _spool(publisher, repair=repair)
 
 
-def _serials(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
+def serials(environment: Environment) -> tuple[int, int]:
+    """Return the serial that the tree shows, and the journal's newest.
+
+    Whoever is publishing just that one is given a moment.
+    """
+    state = State(environment.settings.data_dir)
+    shown = state.published()  # before the journal, which others make longer meanwhile
+    with environment.database.reading() as session:
+        newest = journal.newest(session)
     deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        with publisher.environment.database.reading() as session:
-            newest = journal.newest(session)
-        shown = publisher.serial
-        if shown >= newest or time.monotonic() > deadline:
-            break
-        time.sleep(0.05)  # somebody may be publishing this very change
+    while shown < newest and time.monotonic() < deadline:
+        time.sleep(0.05)
+        shown = min(state.published(), newest)
+    return shown, newest
+
+
+def _serials(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
+    shown, newest = serials(publisher.environment)
     if shown > newest:
         detail = f"the tree shows {shown}, the journal ends at {newest}: an older database?"
-        if repair:
-            publisher.begin_anew()
-        yield Finding(Fault.TREE_AHEAD, "tree", detail, publisher.serial <= newest)
+        repaired = repair and publisher.publish_gap() > shown
+        yield Finding(Fault.TREE_AHEAD, "tree", detail, repaired)
     elif shown < newest:
         if repair:
             publisher.publish_gap()
@@ -144,7 +155,8 @@ def _unregistered(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
 def _orphans(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
     """Find release files without a row, alone with the store so that none is on its way."""
     environment = publisher.environment
-    orphans.clear(environment)
+    if repair:
+        orphans.clear(environment)
     for sha256, filename, path in environment.blobs.walk():
         with environment.database.reading() as session:
             if _has_row(session, sha256, filename):
@@ -166,15 +178,23 @@ def _has_row(session: Session, sha256: str, filename: str) -> bool:
 def _documents(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
     database, tree = publisher.environment.database, publisher.environment.tree
     with database.reading() as session:
-        names = reading.every_name(session)
-    for name in names:
+        known = reading.every_serial(session)
+    for name in sorted(known):
         yield from _project(publisher, name, repair=repair)
     yield from _lists(publisher, repair=repair)
-    for room in ("simple", "projects", "pypi"):
-        for stray in sorted(set(tree.names(room)) - set(names)):
-            if repair:
-                tree.remove_folder(f"{room}/{stray}")
-            yield Finding(Fault.DOCUMENT_ORPHAN, f"{room}/{stray}/", repaired=repair)
+    strays = [
+        (room, ProjectName(name))
+        for room in ("simple", "projects", "pypi")
+        for name in tree.names(room)
+        if name not in known
+    ]
+    for room, stray in strays:
+        with database.reading() as session:
+            if reading.serial_of(session, stray) is not None:
+                continue  # created meanwhile
+        if repair:
+            publisher.rebuild([stray])
+        yield Finding(Fault.DOCUMENT_ORPHAN, f"{room}/{stray}/", repaired=repair)
 
 
 def _project(publisher: Publisher, name: ProjectName, *, repair: bool) -> Iterator[Finding]:
@@ -188,7 +208,7 @@ def _project(publisher: Publisher, name: ProjectName, *, repair: bool) -> Iterat
         if wrong and repair:
             publisher.rebuild([name])
         left = _wrong_documents(publisher, name) if wrong and repair else wrong
-    except (DBAPIError, OSError):
+    except (DBAPIError, PoolTimeout, OSError):
         raise
     except Exception as error:
         # What stops one project from being rendered is no reason to leave the others.
@@ -231,7 +251,7 @@ def _wrong_documents(publisher: Publisher, name: ProjectName) -> list[str]:
     tree = publisher.environment.tree
     with publisher.environment.database.reading() as session:
         page = reading.SimpleReader().page(session, name)
-        document = describing.project_document(session, name)
+        document = describing.project_document(session, name, None)
     if page is None or document is None:
         return []
     wrong = []
@@ -250,7 +270,7 @@ def _wrong_documents(publisher: Publisher, name: ProjectName) -> list[str]:
 
 
 def _spool(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
-    for path in sorted(publisher.environment.blobs.spool.iterdir()):
+    for path in sorted(publisher.environment.blobs.spool.glob("*")):
         try:
             old = time.time() - path.stat().st_mtime > _SPOOL_AGE_S
         except FileNotFoundError:

@@ -24,10 +24,14 @@ def clear(environment: Environment) -> bool:
     if not blobs.doubted():
         return True
     try:
-        with blobs.sweeping(wait=False), environment.database.reading() as session:
+        with blobs.sweeping(wait=False):
             for sha256, marks in blobs.doubted().items():
-                rows = session.scalars(select(File.filename).where(File.sha256 == sha256))
-                blobs.keep_only(sha256, rows.all())
+                # Opened when the mark has been seen: who marks what a deletion left has
+                # committed that before, and an older session would not know of it.
+                with environment.database.reading() as session:
+                    rows = session.scalars(select(File.filename).where(File.sha256 == sha256))
+                    filenames = rows.all()
+                blobs.keep_only(sha256, filenames)
                 for mark in marks:
                     mark.unlink(missing_ok=True)
     except BlockingIOError:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,6 @@ class Patience:
         """Let the caller go on with what stands when the database or the disk fails."""
         try:
             yield
-        except (DBAPIError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             log.warning("documents stay as they are: %s", error)
             self._away_until = time.monotonic() + _AWAY_S

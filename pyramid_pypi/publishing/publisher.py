@@ -12,7 +12,8 @@ compressed twins of large documents, and the lists that grow with the index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.orm import Session
@@ -24,13 +25,14 @@ from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.pages import Site
 from pyramid_pypi.models.journal import ChangeKind
-from pyramid_pypi.publishing import documents, orphans
-from pyramid_pypi.publishing.companions import EVERY, Companions
-from pyramid_pypi.publishing.failures import Failures
+from pyramid_pypi.publishing import documents, orphans, restored, touched
+from pyramid_pypi.publishing.companions import Companions
+from pyramid_pypi.publishing.failures import Failures, going_on
 from pyramid_pypi.publishing.lists import Lists
 from pyramid_pypi.publishing.patience import Patience
 from pyramid_pypi.publishing.state import Checkpoint, State
-from pyramid_pypi.publishing.turns import Turn
+from pyramid_pypi.publishing.touched import EVERY
+from pyramid_pypi.publishing.turns import Turn, TurnTaken
 from pyramid_pypi.publishing.writer import DocumentWriter
 from pyramid_pypi.values.names import ProjectName
 
@@ -67,15 +69,28 @@ class Publisher:
         return self._lists.serial < self.serial
 
     def begin(self) -> bool:
-        """Take up the work where the last checkpoint left it.
+        """Take up what the last checkpoint tells; needs no database.
 
         Returns whether the tree was made by the present rules; if not, `rebuild_all`.
         This costs the same however large the index is.
         """
         with self._turn.taken():
-            self._take_up(self.state.begin())
+            self._take_up(self.state.checkpoint())
             self._writer.static()
         return self._is_current
+
+    def resume(self) -> None:
+        """Publish what is committed since the last checkpoint, shown already or not.
+
+        What was not flushed when the power was cut is written again.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: as `publish_until`.
+        """
+        self.reconcile()
+        with self._turn.taken():
+            self.state.set_back()
+        self.publish_gap()
 
     def _take_up(self, last: Checkpoint) -> None:
         self._lists.serial = last.lists
@@ -101,7 +116,7 @@ class Publisher:
             with self._turn.taken(wait_s=wait_s):
                 while self.serial < serial and self._publish_batch():
                     pass
-        except TimeoutError:
+        except TurnTaken:
             return False
         if self._files_deleted:
             self._files_deleted = False
@@ -111,15 +126,25 @@ class Publisher:
     def _show(self, serial: int) -> bool:
         return self.publish_until(serial, wait_s=self.environment.settings.publish_wait_s)
 
-    def publish_gap(self) -> None:
-        """Publish whatever is committed and not yet shown.
+    def publish_gap(self) -> int:
+        """Publish whatever is committed and not yet shown; return its newest serial.
 
         Raises:
             sqlalchemy.exc.DBAPIError, OSError: as `publish_until`.
         """
-        with self.environment.database.reading() as session:
-            newest = journal.newest(session)
+        newest = self.reconcile()
         self._show(newest)
+        return newest
+
+    def reconcile(self) -> int:
+        """Return the journal's newest serial, made to go on where the tree has come further.
+
+        Beside an older database put back, nothing committed next would be published else.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: the database is away.
+        """
+        return restored.reconcile(self.environment, self.state, self._turn)
 
     def settle(self, name: ProjectName) -> None:
         """Write the companions of `name`, if they lag, for a reader who asks for them."""
@@ -131,9 +156,12 @@ class Publisher:
         Raises:
             sqlalchemy.exc.DBAPIError: the database is away.
         """
-        self._companions.settle_all()
-        for path in list(self._writer.uncompressed):
-            self._compress(path)
+        with going_on() as attempt:
+            with attempt():
+                self._companions.settle_all()
+            for path in list(self._writer.uncompressed):
+                with attempt():
+                    self._compress(path)
         return not (self._companions.lag or self._writer.uncompressed)
 
     def fresh_lists(self) -> None:
@@ -152,12 +180,12 @@ class Publisher:
         serial, last = self.serial, self.state.checkpoint()
         own, self._own = self._own, set()
         self.settle_all()
-        for name, versions in self._touched_between(last.serial, serial):
-            if name not in own:
-                self._companions.mend(name, versions)
-                for path in documents.simple_paths(name):
-                    if self._writer.lacks_twin(path):
-                        self._compress(path)
+        with going_on() as attempt:
+            since = touched.between(self.environment.database, last.serial, serial)
+            for name, versions in since:
+                if name not in own:
+                    with attempt():
+                        self._mend(name, versions)
         reached = Checkpoint(
             serial=serial,
             lists=min(self._lists.serial, serial),
@@ -169,41 +197,51 @@ class Publisher:
             self.environment.tree.sync()
             self.state.set_checkpoint(reached)
 
+    def _mend(self, name: ProjectName, versions: set[str]) -> None:
+        self._companions.mend(name, versions)
+        for path in documents.simple_paths(name):
+            if self._writer.lacks_twin(path):
+                self._compress(path)
+
     def retry_failures(self) -> None:
         """Try again the projects that could not be rendered."""
         self.rebuild(list(self.failures))
 
     def rebuild(self, names: Iterable[ProjectName]) -> None:
-        """Write those documents of the projects `names` that differ from what stands."""
-        for name in names:
-            with self._turn.taken(), self.environment.database.reading() as session:
-                self._publish_project(session, name, only_changed=True)
-            self._companions.write(name, {EVERY}, only_changed=True)
+        """Write those documents of the projects `names` that differ from what stands.
 
-    def rebuild_all(self) -> None:
-        """Write every document that differs from what the database says it should be."""
+        Raises:
+            sqlalchemy.exc.DBAPIError: the database is away.
+            OSError: a document cannot be written; the others are, all the same.
+        """
+        with going_on() as attempt:
+            for name in names:
+                with attempt():
+                    with self._turn.taken(), self.environment.database.reading() as session:
+                        self._publish_project(session, name, only_changed=True)
+                    self._companions.write(name, {EVERY}, only_changed=True)
+
+    def rebuild_all(self, stopping: Callable[[], bool] = lambda: False) -> None:
+        """Write every document that differs from what the database says it should be.
+
+        Ends between two projects once `stopping` says so, to be begun again.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: as `rebuild`.
+        """
         with self.environment.database.reading() as session:
             known = reading.every_name(session)
         left_over = set(self.environment.tree.names("simple")) - set(known)
-        self.rebuild([*known, *map(ProjectName, sorted(left_over))])
-        self._is_current = True
-        self.rebuild_lists()
+        names = [*known, *map(ProjectName, sorted(left_over))]
+        self.rebuild(itertools.takewhile(lambda _: not stopping(), names))
+        if not stopping():
+            self._is_current = True
+            self.rebuild_lists()
 
     def rebuild_lists(self) -> None:
         """Write those lists of all projects that differ from what stands."""
         self._lists.serial = -1
         self.fresh_lists()
-
-    def begin_anew(self) -> None:
-        """Forget how far the tree has come, and write what differs from the database.
-
-        For a tree that has come further than a database put back from a backup.
-        """
-        with self._turn.taken():
-            self.state.set_checkpoint(Checkpoint())
-            self.state.begin()
-        self.publish_gap()
-        self.rebuild_all()
 
     @contextmanager
     def at_rest(self, name: ProjectName) -> Iterator[None]:
@@ -217,7 +255,7 @@ class Publisher:
     def _publish_batch(self) -> bool:
         with self.environment.database.reading() as session:
             changes = journal.since(session, self.serial, _BATCH_CHANGES)
-            for name, versions in _touched(changes).items():
+            for name, versions in touched.by_project(changes).items():
                 self._publish_project(session, name)
                 self._companions.mark(name, versions)
                 self._own.add(name)
@@ -249,18 +287,6 @@ class Publisher:
             if self.environment.tree.holds(path, content):
                 self._writer.twin(path, content, twin)
 
-    def _touched_between(
-        self, after: int, until: int
-    ) -> Iterator[tuple[ProjectName, set[str]]]:
-        """Yield the projects that changed after the serial `after`, up to `until`."""
-        while after < until:
-            with self.environment.database.reading() as session:
-                changes = journal.since(session, after, _BATCH_CHANGES)
-            if not changes:
-                return
-            yield from _touched(changes).items()
-            after = changes[-1].serial
-
     def _doubt_deleted_files(self, changes: list[ChangeEntry]) -> None:
         """Mark the bytes of deleted files for removal.
 
@@ -271,16 +297,3 @@ class Publisher:
             if change.kind is ChangeKind.FILE_DELETED and change.filename:
                 self.environment.blobs.doubt(str(change.details["sha256"]), change.filename)
                 self._files_deleted = True
-
-
-def _touched(changes: Iterable[ChangeEntry]) -> dict[ProjectName, set[str]]:
-    """Return the versions that `changes` touch, by project."""
-    found: dict[ProjectName, set[str]] = {}
-    for change in changes:
-        if change.project is not None:
-            versions = found.setdefault(ProjectName(change.project), set())
-            if change.version is not None:
-                versions.add(change.version)
-            elif change.kind is ChangeKind.PROJECT_STATUS:
-                versions.add(EVERY)  # quarantine hides the documents of all releases
-    return found

@@ -37,9 +37,12 @@ class State:
     def published(self) -> int:
         """Return the serial that the tree shows (some 3 µs)."""
         try:
-            return int(os.stat(self._published).st_mtime)
+            told_ns = os.stat(self._published).st_mtime_ns
         except FileNotFoundError:
             return self.checkpoint().serial
+        serial, rest_ns = divmod(told_ns, 1_000_000_000)
+        # A copy of the folder without its times has that of the copying, no whole second.
+        return self.checkpoint().serial if rest_ns else serial
 
     def set_published(self, serial: int) -> None:
         """Tell every process that the tree shows `serial`; have the publisher's turn."""
@@ -71,8 +74,6 @@ class State:
         content = {name: getattr(checkpoint, name) for name in Checkpoint.__slots__}
         durable.write_durably(self._checkpoint, json.dumps(content).encode())
 
-    def begin(self) -> Checkpoint:
-        """Set the published serial back to the checkpoint, and return that."""
-        checkpoint = self.checkpoint()
-        self.set_published(checkpoint.serial)
-        return checkpoint
+    def set_back(self) -> None:
+        """Set the published serial back to the checkpoint; have the publisher's turn."""
+        self.set_published(self.checkpoint().serial)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pyramid_pypi.storage import durable
+
+
+class TurnTaken(Exception):
+    """Others had the turn for as long as one was ready to wait."""
 
 
 class Turn:
@@ -19,15 +24,19 @@ class Turn:
 
     @contextmanager
     def taken(self, *, wait_s: float = -1) -> Iterator[None]:
-        """Hold the turn, waiting at most `wait_s` for another thread (for ever if negative).
+        """Hold the turn, waiting at most `wait_s` for others (for ever if negative).
 
         Raises:
-            TimeoutError: another thread had it all that time.
+            TurnTaken: others had it all that time.
         """
-        if not self._lock.acquire(timeout=wait_s):
-            raise TimeoutError
-        try:
-            with durable.locked(self._path):
-                yield
-        finally:
-            self._lock.release()
+        deadline = time.monotonic() + wait_s
+        with ExitStack() as held:
+            if not self._lock.acquire(timeout=wait_s):
+                raise TurnTaken
+            held.callback(self._lock.release)
+            left_s = wait_s if wait_s < 0 else max(0.0, deadline - time.monotonic())
+            try:
+                held.enter_context(durable.locked(self._path, wait_s=left_s))
+            except BlockingIOError as error:
+                raise TurnTaken from error
+            yield

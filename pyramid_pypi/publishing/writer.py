@@ -11,6 +11,7 @@ from pyramid_pypi.formats.project import ProjectDocument
 from pyramid_pypi.formats.simple import SimpleList, SimplePage
 from pyramid_pypi.publishing import documents
 from pyramid_pypi.storage.tree import Tree
+from pyramid_pypi.values.digests import sha256_hex
 from pyramid_pypi.values.names import ProjectName
 
 COMPRESS_FROM_BYTES = 1024
@@ -69,9 +70,9 @@ class DocumentWriter:
 
     def twin(self, path: str, content: bytes, compressed: bytes) -> None:
         """Put the `compressed` form of the document `content` beside it at `path`."""
-        shadow_of = content if documents.is_shadowed(path) else None
+        shadow = sha256_hex(content) if documents.is_shadowed(path) else None
         mtime = self._tree.mtime(path)
-        self._tree.put(f"{path}.gz", compressed, shadow_of=shadow_of, mtime=mtime)
+        self._tree.put(f"{path}.gz", compressed, shadow=shadow, mtime=mtime)
 
     def lacks_twin(self, path: str) -> bool:
         """Tell whether the document at `path` should have a compressed twin and has none."""
@@ -85,6 +86,20 @@ class DocumentWriter:
         """
         shown = self._tree.read(documents.companion_path(name))
         return (project_json.serial_of(shown) if shown else None) != serial
+
+    def times(self, name: ProjectName) -> tuple[int, int]:
+        """Return when simple pages and companions of `name` were written, -1 for never.
+
+        In seconds, by the document of each that is written last.
+        """
+        _, page = documents.simple_paths(name)
+        return self._time(page), self._time(documents.companion_path(name))
+
+    def _time(self, path: str) -> int:
+        try:
+            return self._tree.mtime(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return -1
 
     def _put_all(
         self,
@@ -112,7 +127,7 @@ class DocumentWriter:
             self._tree.remove(f"{path}.gz")
             if len(content) > COMPRESS_AT_ONCE_BYTES:
                 self.uncompressed.add(path)
-        shadow_of = content if documents.is_shadowed(path) else None
-        mtime = self._tree.put(path, content, shadow_of=shadow_of)
+        shadow = sha256_hex(content) if documents.is_shadowed(path) else None
+        mtime = self._tree.put(path, content, shadow=shadow)
         if at_once:
-            self._tree.put(f"{path}.gz", gzip_bytes(content), shadow_of=shadow_of, mtime=mtime)
+            self._tree.put(f"{path}.gz", gzip_bytes(content), shadow=shadow, mtime=mtime)

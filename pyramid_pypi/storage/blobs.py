@@ -10,20 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
-import time
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from pyramid_pypi.storage import durable
+from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.values.digests import file_path, sha256_hex
 
 METADATA_SUFFIX = ".metadata"
 _PATH = re.compile(
     r"packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+?)(\.metadata)?\Z"
 )
-_STALE_S = 24 * 3600
 # Left free by release files: without room for the database's log and for documents,
 # nothing could be published, and nothing deleted to make room.
 _RESERVE_BYTES = 8 * 1024 * 1024
@@ -35,24 +33,20 @@ class Blobs:
     def __init__(self, tree_root: Path, spool: Path, lock: Path) -> None:
         self.root = tree_root
         self.spool = spool
+        self._spool = Spool(spool)
         self._lock = lock
         self._flushed: set[Path] = set()
         self._doubts = lock.with_name("doubts")
 
     def prepare(self) -> None:
-        """Make the folders, and remove what a crash left in the spool.
-
-        Spooled files bear the process that wrote them, so those of a living one stay.
-        """
-        for folder in (self.root / "packages", self.spool, self._doubts):
+        """Make the folders, and remove what a crash left in the spool."""
+        for folder in (self.root / "packages", self._doubts):
             folder.mkdir(parents=True, exist_ok=True)
-        for path in self.spool.iterdir():
-            if not _writer_lives(path):
-                path.unlink(missing_ok=True)
+        self._spool.prepare()
 
     def new_spool_path(self) -> Path:
         """Return an unused path in the spool, on the file system of the store."""
-        return self.spool / f"{os.getpid()}-{secrets.token_hex(8)}"
+        return self._spool.new_path()
 
     def keeping(self) -> AbstractContextManager[None]:
         """Hold off the removal of blobs, from `keep` until the row is committed.
@@ -68,7 +62,7 @@ class Blobs:
         Raises:
             BlockingIOError: with `wait` False, when somebody is keeping.
         """
-        return durable.locked(self._lock, wait=wait)
+        return durable.locked(self._lock, wait_s=-1 if wait else 0)
 
     def keep(
         self,
@@ -81,8 +75,8 @@ class Blobs:
     ) -> None:
         """Move `spooled` to its place by digest, durably; `metadata` becomes its sibling.
 
-        Whoever keeps many files may pass `flush` as False, and call `flush` once before any row names them.
-        The blob is doubted until `confirm`.
+        Whoever keeps many files may pass `flush` as False, and call `flush` once before
+        any row names them.  The blob is doubted until `confirm`.
 
         Raises:
             OSError: it cannot be stored; ENOSPC when the room that is left is needed for
@@ -93,12 +87,9 @@ class Blobs:
         target = self.root / file_path(sha256, filename)
         sibling = target.with_name(target.name + METADATA_SUFFIX)
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Named first and flushed then: the file system commits names and bytes together,
-        # and until the row is there nobody looks.  Bytes that stand already are replaced,
-        # for who knows whether they are whole.
         if metadata is not None:
-            os.replace(self._spool_bytes(metadata), sibling)
-        os.replace(spooled, target)
+            _place(self._spool_bytes(metadata), sibling)
+        _place(spooled, target)
         if flush:
             durable.sync_file(target)
             if metadata is not None:
@@ -116,8 +107,9 @@ class Blobs:
     def doubted(self) -> dict[str, list[Path]]:
         """Return the marks of doubted blobs by sha256."""
         found: dict[str, list[Path]] = {}
-        for mark in sorted(self._doubts.iterdir()):
-            found.setdefault(mark.name.partition(".")[0], []).append(mark)
+        if self._doubts.is_dir():
+            for mark in sorted(self._doubts.iterdir()):
+                found.setdefault(mark.name.partition(".")[0], []).append(mark)
         return found
 
     def keep_only(self, sha256: str, filenames: Collection[str]) -> None:
@@ -183,14 +175,17 @@ class Blobs:
         return path
 
 
-def _writer_lives(path: Path) -> bool:
+def _place(spooled: Path, target: Path) -> None:
+    """Name the bytes at `spooled` as `target`, in place of what stands there, whole or not.
+
+    They are named first and flushed then: the file system commits both together, and
+    until the row is there nobody looks.  What stands already may have its row, though,
+    so that nothing but flushed bytes may replace it.
+    """
     try:
-        if time.time() - path.stat().st_mtime > _STALE_S:
-            return False
-        process = int(path.name.partition("-")[0])
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except (OSError, ValueError, OverflowError):
-        return False
-    return process != os.getpid()
+        os.link(spooled, target)
+    except FileExistsError:
+        durable.sync_file(spooled)
+        os.replace(spooled, target)
+    else:
+        spooled.unlink()

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_POLL_S = 0.002
 
 
 def sync_file(path: Path) -> None:
@@ -43,18 +46,22 @@ def sync_filesystem(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False, wait_s: float = -1) -> Iterator[None]:
     """Hold the lock file `path`, with others who share it or alone.
 
-    The kernel gives it back when the holder dies, however it dies (flock(2)).
+    The kernel gives it back when the holder dies, however it dies (flock(2)).  Waits at
+    most `wait_s` for it, for ever if negative.
 
     Raises:
-        BlockingIOError: with `wait` False, when somebody else holds it.
+        BlockingIOError: somebody else held it all that time.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        fcntl.flock(descriptor, kind if wait else kind | fcntl.LOCK_NB)
+        if wait_s < 0:
+            fcntl.flock(descriptor, kind)
+        else:
+            _lock_within(descriptor, kind, wait_s)
         yield
     finally:
         os.close(descriptor)
@@ -74,6 +81,18 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _lock_within(descriptor: int, kind: int, wait_s: float) -> None:
+    """Ask again and again: flock(2) knows no deadline."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_POLL_S)
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -12,7 +12,6 @@ Three promises of every stable path, by which readers and rsync live:
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pyramid_pypi.storage import durable
+from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.values.instants import Clock
 
 SHADOWS = "v"
@@ -32,7 +32,7 @@ class Tree:
     def __init__(self, root: Path, spool: Path, clock: Clock) -> None:
         self.root = root
         self._root = f"{root}/"
-        self._spool = spool
+        self._spool = Spool(spool)
         self._clock = clock
 
     def put(
@@ -47,7 +47,7 @@ class Tree:
         """
         # Plain strings: this is done half a dozen times for each upload.
         target = f"{self._root}{path}"
-        temporary = str(self._spool / f"{os.getpid()}-{secrets.token_hex(8)}")
+        temporary = str(self._spool.new_path())
         if mtime is None:
             mtime = self._next_mtime(target)
         try:

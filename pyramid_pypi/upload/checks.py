@@ -11,6 +11,7 @@ from packaging.version import Version
 from pyramid_pypi.formats.core_metadata import CoreMetadata
 from pyramid_pypi.formats.metadata_checks import (
     MAX_EXPRESSION_CHARS,
+    MAX_REQUIREMENTS_CHARS,
     METADATA_VERSIONS,
     MetadataInvalid,
     parse_version,
@@ -217,6 +218,9 @@ def _same_version(stated: str, version: Version) -> bool:
 
 
 def _requirements(texts: frozenset[str]) -> frozenset[str]:
+    # As much as metadata may state; a form of other texts can have a hundred times that.
+    if sum(map(len, texts)) > MAX_REQUIREMENTS_CHARS:
+        return frozenset()
     if any(len(text) > MAX_EXPRESSION_CHARS for text in texts):
         return frozenset()
     try:

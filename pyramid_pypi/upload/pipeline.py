@@ -22,13 +22,14 @@ from sqlalchemy.orm import Session
 from pyramid_pypi.accounts.permissions import Actor, Permission, require
 from pyramid_pypi.catalog import adding
 from pyramid_pypi.catalog.adding import Holder, KnownProject, KnownRelease, NewFile
+from pyramid_pypi.changes import journal
 from pyramid_pypi.errors import BadValue
 from pyramid_pypi.formats import core_metadata
 from pyramid_pypi.models.catalog import PackageType, ProjectStatus
 from pyramid_pypi.settings import Settings
 from pyramid_pypi.storage.blobs import Blobs
 from pyramid_pypi.upload import inspection
-from pyramid_pypi.upload.checks import form_value
+from pyramid_pypi.upload.checks import check_digests, form_value, read_filename
 from pyramid_pypi.upload.refusals import (
     ContentKnown,
     FileExists,
@@ -88,10 +89,14 @@ def precheck(
     Reads only.  `record` asks everything again, under its lock.
 
     Raises:
-        NotPermitted, BadValue (the name), ProjectReadOnly, NameProhibited,
-        NameConfusable, FileExists, FilenameReused, ContentKnown.
+        FilenameInvalid, TypeUnsupported, FormInvalid, DigestMismatch, BadValue (the name):
+            before the database is asked.
+        NotPermitted, ProjectReadOnly, NameProhibited, NameConfusable, FileExists,
+        FilenameReused, ContentKnown.
     """
-    display_name = form_value(form, "name")
+    artifact = read_filename(spooled.filename, form)
+    check_digests(form, spooled.digests)
+    display_name = form_value(form, "name") or artifact.name
     _check_spelling(display_name)
     project = adding.find_project(session, normalize(display_name))
     if project is None:
@@ -100,8 +105,8 @@ def precheck(
     else:
         _check_project(session, actor, project)
     sha256 = spooled.digests.sha256
-    holders = adding.holders(session, spooled.filename, None, sha256)
-    return _check_holders(holders, spooled.filename, sha256)
+    holders = adding.holders(session, artifact.filename, artifact.key, sha256)
+    return _check_holders(holders, artifact.filename, sha256)
 
 
 def receive(
@@ -144,7 +149,8 @@ def record(
     same = _check_holders(holders, filename, sha256)
     if same is not None:
         return same
-    if project.size_bytes + inspected.digests.size_bytes > rules.max_project_bytes:
+    held_bytes = project.size_bytes + journal.waiting_bytes(session, project.name)
+    if held_bytes + inspected.digests.size_bytes > rules.max_project_bytes:
         raise ProjectFull(f"{project.name} may hold {rules.max_project_bytes} bytes")
     release = adding.find_or_create_release(
         session,

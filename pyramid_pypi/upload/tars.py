@@ -127,12 +127,15 @@ def _extended(kind: bytes, content: bytes) -> dict[str, str]:
     """Return the path and size that an extended header gives the next member."""
     if kind == _LONG_NAME:
         return {"path": _text(content)}
-    records = dict(_records(content))
+    told = list(_records(content))
+    records = dict(told)
     if any(keyword.startswith(b"GNU.sparse.") for keyword in records):
         raise MemberType("a sparse file.")
     found = {
         key: _utf8(records[key.encode()]) for key in ("path", "size") if key.encode() in records
     }
+    if sum(keyword in (b"path", b"size") for keyword, _ in told) > len(found):
+        raise TarFraming("a PAX header gives a member two paths or two sizes.")
     if kind == _PAX_GLOBAL and found:
         raise TarFraming("a global header renames or resizes members.")
     if "\0" in found.get("path", ""):

@@ -18,6 +18,17 @@ Form = Mapping[str, tuple[str, ...]]
 """The fields of the upload form as sent, in order, without the file part."""
 
 
+MAX_FIELDS_BYTES = 16 * MIB
+"""Of all fields of one form together; the longest description alone may have 11 MB."""
+
+_FRAMING_BYTES = MIB  # boundaries and part headers, of thousands of fields
+
+
+def most_form_bytes(max_file_bytes: int) -> int:
+    """Return the size of the largest upload form that a file of `max_file_bytes` allows."""
+    return max_file_bytes + MAX_FIELDS_BYTES + _FRAMING_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class Spooled:
     """The received file part, on disk; its size was bounded while it came in."""

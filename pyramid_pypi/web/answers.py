@@ -47,11 +47,6 @@ class Answer:
         self.headerlist = headerlist
         self.body = body
 
-    @property
-    def status_int(self) -> int:
-        """Return the status as a number."""
-        return int(self.status[:3])
-
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Send the answer; to HEAD, its headers alone."""
         start_response(self.status, list(self.headerlist))
@@ -80,9 +75,9 @@ def text(message: str) -> Answer:
     return whole(message.encode(), TEXT, headers=[("Cache-Control", "no-store")])
 
 
-def document(content: Any) -> Answer:
+def document(content: Any, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """Return `content` as JSON: keys sorted, UTF-8, a newline at the end."""
-    return whole(encode(content), JSON, headers=[("Cache-Control", "no-cache")])
+    return whole(encode(content), JSON, headers=[("Cache-Control", "no-cache"), *headers])
 
 
 def encode(content: Any) -> bytes:
@@ -94,8 +89,11 @@ def encode(content: Any) -> bytes:
 def redirect(status: int, path: str, query: str = "") -> Answer:
     """Return a redirect to `path` on the same host; `path` is as yet unquoted.
 
-    The Location is a path alone: true under every host name and behind every proxy.
+    The Location is a path alone: true under every host name and behind every proxy.  It
+    begins with one slash, whatever `path` begins with, since two would name a host.
     """
-    location = quote(path, safe="/+~!$&'()*,;=:@") + (f"?{query}" if query else "")
+    location = "/" + quote(path.lstrip("/"), safe="/+~!$&'()*,;=:@")
+    if query:
+        location += f"?{query}"
     headers = [("Location", location), ("Cache-Control", "max-age=3600")]
     return whole(b"", TEXT, status=status_line(status), headers=headers)

@@ -37,12 +37,12 @@ class Documents:
             twin = self._recent.get(
                 (name, chosen.content_type, True),
                 path + ".gz",
-                lambda twin_path: self._prepare_twin(path, twin_path, chosen),
+                lambda twin_path, _: self._prepare_twin(path, twin_path, chosen),
             )
             if twin is not None:
                 return twin
         return self._recent.get(
-            (name, chosen.content_type, False), path, lambda _: self._prepare(path, chosen)
+            (name, chosen.content_type, False), path, lambda *_: self._prepare(path, chosen)
         )
 
     def _prepare(self, path: str, chosen: Representation) -> Ready | None:

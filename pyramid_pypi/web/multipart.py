@@ -18,17 +18,16 @@ from pyramid_pypi.upload.refusals import (
     FormTooComplex,
     UploadTooLarge,
 )
-from pyramid_pypi.upload.values import Form, Spooled
+from pyramid_pypi.upload.values import MAX_FIELDS_BYTES, Form, Spooled, most_form_bytes
 from pyramid_pypi.values.digests import Digester
 from pyramid_pypi.web.refusals import MediaTypeUnsupported
 
 FILE_FIELD = "content"
 
-_MAX_FIELDS = 1000
+# One part for each Requires-Dist and classifier, of which metadata may have 5,000.
+_MAX_PARTS = 6000
 _MAX_NAME_CHARS = 256
 _MAX_HEADER_BYTES = 4096
-# The longest description that core metadata may have here is 11 MB, sent as a field.
-_MAX_FIELDS_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
 _BOUNDARY = re.compile(r"[ -~]{0,199}[!-~]\Z")  # RFC 2046 says 70; distutils kept to it
 
@@ -98,7 +97,7 @@ def _length(environ: dict[str, Any], max_file_bytes: int) -> int:
     if not announced.isascii() or not announced.isdigit():
         raise BodyTruncated("the request has no Content-Length")
     length = int(announced)
-    if length > max_file_bytes + _MAX_FIELDS_BYTES:
+    if length > most_form_bytes(max_file_bytes):
         raise UploadTooLarge(f"files have at most {max_file_bytes} bytes")
     return length
 
@@ -119,7 +118,7 @@ class _Reception:
             boundary,
             content_length=length,
             max_header_size=_MAX_HEADER_BYTES,
-            max_segment_count=_MAX_FIELDS,
+            max_segment_count=_MAX_PARTS,
         )
         try:
             with parser:
@@ -179,8 +178,8 @@ class _Reception:
 
     def _count(self, chunk: bytes) -> None:
         self.fields_bytes += len(chunk)
-        if self.fields_bytes > _MAX_FIELDS_BYTES:
-            raise FormTooComplex(f"the fields have over {_MAX_FIELDS_BYTES} bytes together")
+        if self.fields_bytes > MAX_FIELDS_BYTES:
+            raise FormTooComplex(f"the fields have over {MAX_FIELDS_BYTES} bytes together")
 
     def clear(self) -> None:
         """Remove what was spooled, unless it was moved away."""

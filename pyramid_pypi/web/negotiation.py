@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from webob.acceptparse import create_accept_header
 
 from pyramid_pypi.web.answers import DATA_POLICY, PAGE_POLICY
-from pyramid_pypi.web.refusals import NotAcceptable
+from pyramid_pypi.web.refusals import NotAcceptable, PathMalformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Menu:
 
         Raises:
             NotAcceptable: nothing that is offered is wanted.
+            PathMalformed: `query` has more fields than anybody needs.
         """
         chosen = _choose(self, accept, query)
         if chosen is None:
@@ -51,6 +52,8 @@ class Menu:
 
 
 _NOT_AT_ALL = re.compile(r"[ \t]*[qQ][ \t]*=[ \t]*0(?:\.0*)?[ \t]*\Z")
+
+_MAX_QUERY_FIELDS = 100
 
 _HTML_TYPE = "text/html; charset=utf-8"
 _JSON_V1_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -102,7 +105,13 @@ def _choose(menu: Menu, accept: str | None, query: str) -> Representation | None
 
 
 def _format(query: str) -> str | None:
-    values = parse_qs(query, max_num_fields=100).get("format") if "format" in query else None
+    if "format" not in query:
+        return None
+    try:
+        values = parse_qs(query, max_num_fields=_MAX_QUERY_FIELDS).get("format")
+    except ValueError:
+        detail = f"the query has more than {_MAX_QUERY_FIELDS} fields"
+        raise PathMalformed(detail) from None
     return values[0] if values else None
 
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from pyramid_pypi.web import negotiation
 from pyramid_pypi.web.answers import Answer
 
 State = tuple[int, int, int]
@@ -29,6 +30,16 @@ class Ready:
     unchanged: Answer
     """The 304 of the same representation."""
 
+    def to(self, if_none_match: str | None) -> Answer:
+        """Return the answer to a client that may have this version already."""
+        if if_none_match and negotiation.matches(if_none_match, self.etag):
+            return self.unchanged
+        return self.answer
+
+
+Prepare = Callable[[str, os.stat_result], Ready | None]
+"""Reads the file at a path; the `stat`, of a moment before, tells whether it is worth it."""
+
 
 class Recent:
     """A bounded memory of ready documents, each proved by one `stat` when it is used.
@@ -43,9 +54,7 @@ class Recent:
         self._kept: OrderedDict[Hashable, Ready] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(
-        self, key: Hashable, path: str, prepare: Callable[[str], Ready | None]
-    ) -> Ready | None:
+    def get(self, key: Hashable, path: str, prepare: Prepare) -> Ready | None:
         """Return the document at `path`, made by `prepare` unless kept; None if absent.
 
         `key` tells representations of one path apart.  `prepare` reads the file and takes
@@ -60,7 +69,7 @@ class Recent:
         if ready is not None and ready.state == state_of(stat):
             self._touch(key)
             return ready
-        ready = prepare(path)
+        ready = prepare(path, stat)
         if ready is not None:
             self._keep(key, ready)
         return ready

@@ -65,11 +65,7 @@ class Writer:
         raise AssertionError("the last try returns or raises")
 
     def show(self, serial: int | None) -> None:
-        """Wait until the change `serial` is published; at most as the settings allow.
-
-        Must not be called while blobs are held (`Blobs.keeping`): publishing a deletion
-        removes them.
-        """
+        """Wait until the change `serial` is published; at most as the settings allow."""
         try:
             if serial is not None:
                 self._publisher.publish_until(serial, wait_s=self._wait_s)

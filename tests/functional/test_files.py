@@ -160,3 +160,19 @@ def test_a_part_in_the_middle_ends_where_it_ends(wsgi: Any) -> None:
     sent = FileAnswer("206 Partial Content", [], io.BytesIO(b"0123456789"), 2, 3, to_end=False)
     environ = {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": FileWrapper}
     assert b"".join(sent(environ, lambda status, headers: None)) == b"234"
+
+
+def test_a_large_file_is_opened_once(
+    client: Client, content: bytes, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyramid_pypi.web.views import files
+
+    opened = []
+
+    def counting(name: str, *more: Any) -> Any:
+        opened.append(name)
+        return open(name, *more)
+
+    monkeypatch.setattr(files, "open", counting, raising=False)
+    assert client.get(path).body == content
+    assert len(opened) == 1

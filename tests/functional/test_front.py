@@ -107,7 +107,10 @@ def test_named_hosts(services: Environment, publisher: Publisher) -> None:
         ("/..", 400),
         ("/@@simple", 400),
         ("/simple/@@", 400),
-        ("//", 200),
+        ("//", 400),
+        ("//simple", 400),
+        ("//evil.example/simple", 400),
+        ("///simple", 400),
         ("/" + "x" * 10_000, 404),
         ("/" + "x/" * 5_000, 404),
     ],
@@ -116,7 +119,9 @@ def test_paths(wsgi: Any, path: str, status: int) -> None:
     assert ask(wsgi, path).status_int == status
 
 
-@pytest.mark.parametrize("query", ["%ff", "a=%ff", "format=%ff", "&" * 3000, "a=b;c=d", "%"])
+@pytest.mark.parametrize(
+    "query", ["%ff", "a=%ff", "format=%ff", "&" * 3000, "a=b;c=d", "%", "format=x&" * 101]
+)
 def test_queries(wsgi: Any, query: str) -> None:
     assert ask(wsgi, QUERY_STRING=query).status_int in {200, 400, 406}
 
@@ -124,12 +129,12 @@ def test_queries(wsgi: Any, query: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "allowed"),
     [
-        ("POST", "/simple/", 405, "GET"),
+        ("POST", "/simple/", 405, "GET, HEAD"),
         ("PUT", "/legacy/", 405, "POST"),
         ("GET", "/legacy/", 405, "POST"),
-        ("PATCH", "/projects/demo/", 405, "DELETE, GET"),
-        ("DELETE", "/projects/demo/status", 405, "GET, PUT"),
-        ("OPTIONS", "/", 405, "GET, POST"),
+        ("PATCH", "/projects/demo/", 405, "DELETE, GET, HEAD"),
+        ("DELETE", "/projects/demo/status", 405, "GET, HEAD, PUT"),
+        ("OPTIONS", "/", 405, "GET, HEAD, POST"),
         ("BREW", "/", 501, None),
         ("get", "/", 501, None),
         ("TRACE", "/", 501, None),
@@ -189,11 +194,53 @@ def test_every_refusal_has_its_page(client: Client) -> None:
 
 def test_odds_and_ends(client: Client) -> None:
     assert client.get("/openapi.json").json["openapi"].startswith("3.1")
-    assert client.get("/static/site.css").content_type == "text/css"
     client.get("/static/nothing.css", status=404)
+    client.get("/static/site.css.gz", status=404)
     assert "Disallow" in client.get("/robots.txt").text
     assert client.get("/projects/", status=302).headers["Location"] == "/simple/"
     assert "pip" in client.get("/").text
+
+
+def test_the_style_sheet_is_the_trees(client: Client, services: Environment) -> None:
+    sheet = services.settings.tree_dir / "static/site.css"
+    response = client.get("/static/site.css")
+
+    assert response.content_type == "text/css"
+    assert response.body == sheet.read_bytes()
+    packed = client.get("/static/site.css", Accept_Encoding="gzip")
+    assert packed.body == response.body
+    sheet.unlink()
+    client.get("/static/site.css", status=404)
+
+
+@pytest.mark.parametrize("path", ["/static/site.css", "/openapi.json"])
+def test_what_never_changes_is_sent_once(client: Client, path: str) -> None:
+    etag = client.get(path).headers["ETag"]
+    response = client.get(path, status=304, If_None_Match=etag)
+
+    assert response.body == b""
+    assert response.headers["ETag"] == etag
+    assert "Content-Type" not in response.headers
+    assert client.get(path, If_None_Match='"other"').body
+
+
+@pytest.mark.parametrize("path", ["/problems/", "/problems/file.exists"])
+@pytest.mark.parametrize("accept", [BROWSER, "application/json"])
+def test_what_differs_by_accept_says_so(client: Client, path: str, accept: str) -> None:
+    assert client.get(path, Accept=accept).headers["Vary"] == "Accept"
+
+
+def test_a_path_makes_one_line_of_the_log(
+    wsgi: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_root: Root, _segment: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Root, "__getitem__", fail)
+    with caplog.at_level(logging.ERROR):
+        ask(wsgi, "/simple/a\nINFO all is well\x1b[2K")
+    (record,) = caplog.records
+    assert record.getMessage().isprintable()
 
 
 def test_failures_are_logged_under_the_id_that_is_told(
@@ -267,10 +314,13 @@ def test_without_a_database(client: Client, services: Environment) -> None:
     away.database.dispose()
 
 
-def test_files_by_nginx(services: Environment, publisher: Publisher, client: Client) -> None:
+@pytest.mark.parametrize("prefix", ["/+tree/", "/+tree"])
+def test_files_by_nginx(
+    services: Environment, publisher: Publisher, client: Client, prefix: str
+) -> None:
     client.upload()
     path = client.get("/projects/demo/files").json["files"][0]["path"]
-    settings = replace(services.settings, files_offload="x-accel")
+    settings = replace(services.settings, files_offload="x-accel", files_accel_prefix=prefix)
     app = TestApp(
         make_app(replace(services, settings=settings), publisher),
         extra_environ={"HTTP_HOST": "localhost"},

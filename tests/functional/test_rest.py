@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from pyramid_pypi.accounts.permissions import Scope
 from pyramid_pypi.environment import Environment
+from tests.distributions import sdist
 from tests.functional.conftest import Client, Signer
 
 WHEEL = "demo-1.0-py3-none-any.whl"
@@ -214,3 +217,45 @@ def test_changes(client: Client) -> None:
 )
 def test_bad_questions(client: Client, query: str) -> None:
     client.get(f"/changes?{query}", status=400)
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("path", ["status", "roles", "files", f"files/{WHEEL}"])
+def test_nobody_makes_the_index_read_all_metadata(
+    client: Client, services: Environment, path: str
+) -> None:
+    """These need no credentials, and the metadata of a project may be many megabytes."""
+    asked: list[str] = []
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        asked.append(statement)
+
+    try:
+        client.get(f"/projects/demo/{path}")
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    assert any("project" in statement for statement in asked)
+    assert not [s for s in asked if re.search(r"\b(core_metadata|description)\b", s)]
+
+
+@pytest.mark.usefixtures("demo")
+def test_files_are_listed_oldest_version_first(client: Client) -> None:
+    for version in ("10.0", "9.0", "2.0rc1"):
+        client.upload(f"demo-{version}-py3-none-any.whl")
+    client.upload("demo-2.0rc1.tar.gz", sdist("demo", "2.0rc1"), version="2.0rc1")
+    files = client.get("/projects/demo/files").json["files"]
+
+    assert [file["filename"] for file in files] == [
+        WHEEL,
+        "demo-2.0rc1-py3-none-any.whl",
+        "demo-2.0rc1.tar.gz",
+        "demo-9.0-py3-none-any.whl",
+        "demo-10.0-py3-none-any.whl",
+    ]
+    assert [file["version"] for file in files] == ["1.0", "2.0rc1", "2.0rc1", "9.0", "10.0"]
+    assert client.get(FILE).json == files[0]
+    client.upload("other-1.0-py3-none-any.whl")
+    client.get(f"/projects/other/files/{WHEEL}", status=404)
+    client.put("/projects/demo/status", {"status": "quarantined"}, status=200)
+    client.get(FILE, status=404)

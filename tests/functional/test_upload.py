@@ -201,7 +201,7 @@ FORM = f"multipart/form-data; boundary={BOUNDARY}"
         (FORM, ACTION + FILE + FILE + END, 400, "upload.form-invalid"),
         (FORM, ACTION + part("summary", b"\xff\xfe") + FILE + END, 400, "upload.form-invalid"),
         (FORM, ACTION + b"--frontier\r\nno colon\r\n\r\n" + END, 400, "upload.form-invalid"),
-        (FORM, part("x", b"") * 1100 + END, 400, "upload.form-too-complex"),
+        (FORM, part("x", b"") * 6100 + END, 400, "upload.form-too-complex"),
         (FORM, part("x" * 5000, b"") + END, 400, "upload.form-too-complex"),
         (FORM, part("x", bytes(17 * 2**20)) + END, 400, "upload.form-too-complex"),
         ("multipart/form-data", ACTION + FILE + END, 400, None),
@@ -284,3 +284,42 @@ def test_user_text_never_reaches_the_reason_phrase(client: Client) -> None:
     assert response.status.isascii()
     assert "\n" not in response.status
     assert "X" not in response.headers
+
+
+def test_the_name_may_be_left_to_the_file(client: Client) -> None:
+    for filename, content in ((WHEEL, wheel()), ("demo-1.0.tar.gz", sdist("demo", "1.0"))):
+        client.app.post(
+            "/legacy/",
+            params={":action": "file_upload"},
+            upload_files=[("content", filename, content)],
+            headers=client.signed(),
+            status=200,
+        )
+    assert len(client.get("/projects/demo/files").json["files"]) == 2
+
+
+def test_stated_digests_hold_for_a_known_file_too(client: Client) -> None:
+    client.upload()
+    refused = client.upload(sha256_digest="0" * 64, status=400)
+
+    assert refused.headers["X-Problem-Code"] == "upload.digest-mismatch"
+
+
+@pytest.mark.parametrize(
+    "filename", ["demo\u0000-1.0.tar.gz", "demo-1.0\u00e9.tar.gz", "a", "-"]
+)
+def test_odd_filenames_never_reach_the_database(client: Client, filename: str) -> None:
+    body = ACTION + part("content", b"x", filename) + END
+    refused = client.app.request(
+        "/legacy/",
+        method="POST",
+        body=body,
+        headers=client.signed() | {"Content-Type": FORM},
+        status=400,
+    )
+
+    assert refused.headers["X-Problem-Code"] in {
+        "upload.filename-invalid",
+        "upload.type-unsupported",
+        "upload.form-invalid",
+    }

@@ -15,6 +15,7 @@ from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import DatabaseAway, SettingsInvalid
 from pyramid_pypi.models.accounts import AuditEntry, Token, User
 from pyramid_pypi.settings import Settings
+from pyramid_pypi.storage import durable
 from tests.conftest import ToldClock
 
 
@@ -66,6 +67,22 @@ def test_a_token_lost_or_garbled_is_made_anew(
     assert rows(services) == (before[0], before[1] + 1, before[2] + 1)
     with services.database.reading() as session:
         assert tokens.identify(session, secret(services), at=services.clock()).is_admin
+
+
+def test_a_token_that_cannot_be_written_down_is_not_made(
+    services: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows(services)
+    token_path(services).unlink()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable, "write_durably", full)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            bootstrap.prepare(services)
+    assert rows(services) == before
 
 
 def test_a_token_that_soon_expires_is_made_anew(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ class TestPrecedence:
             load({}, {"PYRAMID_PYPI_DATABASE_URL_FILE": str(tmp_path / "missing")})
 
     def test_other_variables_and_pyramid_keys_are_passed_over(self) -> None:
-        ini = {"pyramid.includes": "x", "jinja2.filters": "y", "here": "/", "use": "egg:p"}
+        ini = {"pyramid.includes": "x", "debugtoolbar.hosts": "y", "here": "/", "use": "e"}
         assert load(ini, {"HOME": "/", "PYRAMID_PYPI_CONFIG": "a.ini"}) == Settings()
 
 
@@ -57,6 +59,7 @@ class TestRefusals:
             ({"server.threads": "many"}, {}, r"server.threads = 'many'"),
             ({"database.upgrade": "perhaps"}, {}, r"expected true or false"),
             ({"files.offload": "carrier-pigeon"}, {}, r"choose one of direct, x-accel"),
+            ({"data.dir": "~nobody-of-that-name/x"}, {}, r"data.dir = .*home"),
         ],
     )
     def test_names_and_values(
@@ -64,6 +67,62 @@ class TestRefusals:
     ) -> None:
         with pytest.raises(SettingsInvalid, match=message):
             load(ini, environ)
+
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("hunter2", "expected postgresql"),
+            ("postgresql://pypi:a@hunter2:x@127.0.0.1/d", "expected postgresql"),
+            ("postgresql://pypi:a@h:hunter2/d", "expected postgresql"),
+            ("mysql://pypi:hunter2@127.0.0.1/d", "one of postgresql"),
+            ("postgresql+asyncpg://pypi:hunter2@127.0.0.1/d", "one of postgresql"),
+            ("sqlite://", "expected a file"),
+            ("sqlite:///:memory:?x=hunter2", "expected a file"),
+        ],
+    )
+    @pytest.mark.parametrize("source", ["ini", "variable", "file"])
+    def test_a_database_that_cannot_be_used_is_not_quoted(
+        self, tmp_path: Path, url: str, message: str, source: str
+    ) -> None:
+        (tmp_path / "secret").write_text(url)
+        ini = {"database.url": url} if source == "ini" else {}
+        variables = {
+            "ini": {},
+            "variable": {"PYRAMID_PYPI_DATABASE_URL": url},
+            "file": {"PYRAMID_PYPI_DATABASE_URL_FILE": str(tmp_path / "secret")},
+        }
+        with pytest.raises(SettingsInvalid, match=message) as refused:
+            load(ini, variables[source])
+        assert refused.value.detail.startswith("database.url: ")
+        assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+
+    def test_a_missing_driver_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "psycopg", None)
+        with pytest.raises(SettingsInvalid, match=r"psycopg.*pip install 'pyramid_pypi\[post"):
+            load({"database.url": "postgresql+psycopg://pypi@127.0.0.1/d"}, {})
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "pypi.example.org",
+            "//pypi.example.org",
+            "ftp://pypi.example.org",
+            "https://",
+            "https://pypi.example.org:port",
+            "https://pypi.example.org:0",
+            "https://pypi.example.org:99999",
+            "https://[::1",
+            "https://user:word@pypi.example.org",
+            "https://pypi.example.org/?a=b",
+            "https://pypi.example.org/#top",
+            "https://pypi.\nexample.org",
+            "https://pypi example.org",
+            "https://pypi.ex\u00e4mple.org",
+        ],
+    )
+    def test_what_is_no_address(self, address: str) -> None:
+        with pytest.raises(SettingsInvalid, match=r"site.public_url.*https://pypi.example.org"):
+            load({"site.public_url": address}, {})
 
     def test_the_command_line_too(self) -> None:
         with pytest.raises(SettingsInvalid, match=r"unknown setting 'server\.thread'"):
@@ -85,6 +144,20 @@ class TestValues:
         assert settings.site_hosts == ("a.example", "b.example")
         assert settings.database_upgrade is False
         assert settings.simple_max_age_s == 600
+
+    @pytest.mark.parametrize(
+        "address",
+        ["https://pypi.example.org", "http://[::1]:8080/", "https://example.org/pypi"],
+    )
+    def test_addresses(self, address: str) -> None:
+        assert load({"site.public_url": f" {address} "}, {}).site_public_url == address
+
+    @pytest.mark.parametrize(
+        "url",
+        ["sqlite:///index.sqlite", "postgresql://u@h/d", "postgresql+psycopg:///d?host=/run"],
+    )
+    def test_databases(self, url: str) -> None:
+        assert load({"database.url": url}, {}).database == url
 
     @pytest.mark.parametrize("name", ABOUT)
     def test_every_default_passes_its_own_check(self, name: str) -> None:

@@ -9,9 +9,8 @@ import msgspec
 from pyramid.view import view_config
 
 from pyramid_pypi.accounts.permissions import Permission
-from pyramid_pypi.catalog import describing, files, projects, releases
-from pyramid_pypi.errors import NoSuchFile, NoSuchProject
-from pyramid_pypi.formats.project import ProjectDocument, ProjectFile
+from pyramid_pypi.catalog import files, listing, projects, releases
+from pyramid_pypi.formats.project import ProjectFile
 from pyramid_pypi.models.catalog import ProjectStatus, Role
 from pyramid_pypi.values.instants import iso_instant
 from pyramid_pypi.web import answers, bodies
@@ -66,7 +65,7 @@ def delete_project(context: ProjectPlace, request: Any) -> Answer:
 @view_config(context=ProjectStatusPlace, request_method="GET", permission=READ)
 def get_status(context: ProjectStatusPlace, request: Any) -> Answer:
     """Show the status of the project."""
-    return _status(_document(context, request))
+    return _status(context, request)
 
 
 @view_config(
@@ -76,7 +75,9 @@ def put_status(context: ProjectStatusPlace, request: Any) -> Answer:
     """Set the status of the project."""
     body = bodies.read(request, StatusBody)
     _change(context, request, projects.set_status, body.status, body.reason)
-    return _status(_document(context, request))
+    # What this session saw before the change, it would see again.
+    request.reading.rollback()
+    return _status(context, request)
 
 
 # --- files ----------------------------------------------------------------------------
@@ -85,19 +86,15 @@ def put_status(context: ProjectStatusPlace, request: Any) -> Answer:
 @view_config(context=ProjectFiles, request_method="GET", permission=READ)
 def get_files(context: ProjectFiles, request: Any) -> Answer:
     """List the files of the project, oldest version first."""
-    document = _document(context, request)
-    return answers.document(
-        {"name": document.name, "files": [_file(file) for file in _files(document)]}
-    )
+    found = listing.files_of(request.reading, context.project)
+    return answers.document({"name": context.project, "files": [_file(file) for file in found]})
 
 
 @view_config(context=ProjectFilePlace, request_method="GET", permission=READ)
 def get_file(context: ProjectFilePlace, request: Any) -> Answer:
     """Show one file of the project."""
-    for file in _files(_document(context, request)):
-        if file.filename == context.__name__:
-            return answers.document(_file(file))
-    raise NoSuchFile(f"{context.project} has no file {context.__name__!r}")
+    found = listing.file_of(request.reading, context.project, context.__name__)
+    return answers.document(_file(found))
 
 
 @view_config(
@@ -151,9 +148,12 @@ def delete_release_yank(context: ReleaseYank, request: Any) -> Answer:
 @view_config(context=ProjectRoles, request_method="GET", permission=READ)
 def get_roles(context: ProjectRoles, request: Any) -> Answer:
     """List who has which role in the project."""
-    document = _document(context, request)
-    roles = [{"user": user, "role": role} for user, role in document.roles]
-    return answers.document({"name": document.name, "roles": roles})
+    project = projects.get(request.reading, context.project)
+    roles = [
+        {"user": row.user.name, "role": row.role.value}
+        for row in projects.roles(request.reading, project)
+    ]
+    return answers.document({"name": context.project, "roles": roles})
 
 
 @view_config(
@@ -176,17 +176,12 @@ def delete_role(context: ProjectRolePlace, request: Any) -> Answer:
 # --- values as JSON -------------------------------------------------------------------
 
 
-def _document(context: Any, request: Any) -> ProjectDocument:
-    # A write may have come between two looks of one request.
-    request.reading.rollback()
-    document = describing.project_document(request.reading, context.project)
-    if document is None:
-        raise NoSuchProject(context.project)
-    return document
-
-
-def _files(document: ProjectDocument) -> list[ProjectFile]:
-    return [file for release in reversed(document.listed_releases) for file in release.files]
+def _status(context: ProjectStatusPlace, request: Any) -> Answer:
+    project = projects.get(request.reading, context.project)
+    told = {"name": project.name, "status": project.status.value}
+    if project.status_reason:
+        told["reason"] = project.status_reason
+    return answers.document(told)
 
 
 def _file(file: ProjectFile) -> dict[str, Any]:
@@ -208,13 +203,6 @@ def _file(file: ProjectFile) -> dict[str, Any]:
     if file.requires_python is not None:
         told["requires-python"] = file.requires_python
     return told
-
-
-def _status(document: ProjectDocument) -> Answer:
-    told = {"name": document.name, "status": document.status}
-    if document.status_reason:
-        told["reason"] = document.status_reason
-    return answers.document(told)
 
 
 def _change(

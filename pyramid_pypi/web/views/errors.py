@@ -73,7 +73,7 @@ def refusal_of(request: Any, error: BaseException) -> Refusal:
     if known is not None:
         return known
     number = secrets.token_hex(8)
-    _log.error("failure %s: %s %s", number, request.method, request.path_info, exc_info=error)
+    _log.error("failure %s: %r %r", number, request.method, request.path_info, exc_info=error)
     return Unexpected(f"it is in the log as {number}")
 
 
@@ -106,7 +106,9 @@ def _storage_refusal(error: BaseException) -> Refusal | None:
 def _methods(request: Any) -> list[str]:
     """Return the methods that the context of `request` has views for."""
     known = request.registry.methods
-    return sorted({m for kind in type(request.context).__mro__ for m in known.get(kind, ())})
+    found = {m for kind in type(request.context).__mro__ for m in known.get(kind, ())}
+    # Pyramid answers HEAD wherever there is a view for GET.
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def answer(request: Any, refusal: Refusal) -> Answer:

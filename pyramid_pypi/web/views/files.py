@@ -36,28 +36,23 @@ def release_file(context: ReleaseFile, request: Any) -> Any:
         etag = f'"{context.sha256}-metadata"'
     accel = request.registry.accel_prefix
     if accel is not None:
-        return _handed_over(accel + context.tree_path, path, etag)
+        return _handed_over(f"{accel.rstrip('/')}/{context.tree_path}", path, etag)
     if "HTTP_RANGE" not in environ:
-        ready = request.registry.recent.get(path, path, lambda _: _prepare(path, etag))
+        ready: Ready | None = request.registry.recent.get(
+            path, path, lambda _, stat: _prepare(path, stat.st_size, etag)
+        )
         if ready is not None:
-            return _whole(ready, environ)
+            return ready.to(environ.get("HTTP_IF_NONE_MATCH"))
     return _from_disk(path, etag, environ)
 
 
-def _whole(ready: Ready, environ: Environ) -> Answer:
-    if_none_match = environ.get("HTTP_IF_NONE_MATCH")
-    if if_none_match and negotiation.matches(if_none_match, ready.etag):
-        return ready.unchanged
-    return ready.answer
-
-
-def _prepare(path: str, etag: str) -> Ready | None:
+def _prepare(path: str, size_bytes: int, etag: str) -> Ready | None:
     """Return a small file ready to be kept in memory; None for a large one."""
+    if size_bytes > _SMALL_BYTES:
+        return None
     try:
         with open(path, "rb") as file:
             stat = os.fstat(file.fileno())
-            if stat.st_size > _SMALL_BYTES:
-                return None
             body = file.read()
     except OSError:
         return None

@@ -14,6 +14,7 @@ from pyramid_pypi.errors import NoSuchProject, NoSuchRelease
 from pyramid_pypi.web import answers, negotiation
 from pyramid_pypi.web.answers import Answer
 from pyramid_pypi.web.negotiation import Menu, Representation
+from pyramid_pypi.web.recent import Ready
 from pyramid_pypi.web.refusals import PageMissing
 from pyramid_pypi.web.resources import (
     JsonDocument,
@@ -62,7 +63,7 @@ def json_document(context: JsonDocument, request: Any) -> Answer:
     """Show a project, or one of its releases, as PyPI's older JSON API does."""
     request.publisher.settle(context.project)
     missing = NoSuchRelease if isinstance(context, JsonReleaseDocument) else NoSuchProject
-    found = _document(request, context.tree_path, negotiation.JSON_API)
+    found = document(request, context.tree_path, negotiation.JSON_API)
     return found or _absent(missing(str(context.project)))
 
 
@@ -94,21 +95,19 @@ def _found(request: Any, stem: str, menu: Menu, *, conditional: bool = True) -> 
     """Return the document ``STEM.html``, ``.json`` or ``.xml`` as the client wants it."""
     environ = request.environ
     chosen = menu.choose(environ.get("HTTP_ACCEPT"), environ.get("QUERY_STRING", ""))
-    return _document(request, f"{stem}.{chosen.extension}", chosen, conditional=conditional)
+    return document(request, f"{stem}.{chosen.extension}", chosen, conditional=conditional)
 
 
-def _document(
+def document(
     request: Any, name: str, chosen: Representation, *, conditional: bool = True
 ) -> Answer | None:
+    """Return the document at the tree path `name`, or a 304; None if there is none."""
     environ = request.environ
-    ready = request.registry.documents.find(
+    ready: Ready | None = request.registry.documents.find(
         name,
         chosen,
         compressed=negotiation.takes_gzip(environ.get("HTTP_ACCEPT_ENCODING")),
     )
     if ready is None:
         return None
-    if_none_match = environ.get("HTTP_IF_NONE_MATCH")
-    if conditional and if_none_match and negotiation.matches(if_none_match, ready.etag):
-        return ready.unchanged  # type: ignore[no-any-return]
-    return ready.answer  # type: ignore[no-any-return]
+    return ready.to(environ.get("HTTP_IF_NONE_MATCH")) if conditional else ready.answer

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from click.testing import CliRunner, Result
 
 from pyramid_pypi.cli.main import VERBS, main
 from pyramid_pypi.formats import simple
+from pyramid_pypi.storage.blobs import Blobs
+from pyramid_pypi.values.digests import sha256_hex
 from tests.distributions import sdist, wheel
 
 Run = Callable[..., Result]
@@ -178,6 +182,18 @@ class TestImport:
         with pytest.raises(FileNotFoundError):
             page(index, "json")
 
+    def test_bytes_of_a_killed_import_are_cleared_first(
+        self, index: Path, run: Run, tmp_path: Path
+    ) -> None:
+        store = Blobs(index / "tree", index / "spool", index / "blobs.lock")
+        spooled = store.new_spool_path()
+        spooled.write_bytes(b"lost")
+        store.keep(spooled, sha256_hex(b"lost"), "lost-1.tar.gz", None)
+        (tmp_path / "nothing").mkdir()
+        run("import", "dir", str(tmp_path / "nothing"))
+        assert store.doubted() == {}
+        assert not store.holds(sha256_hex(b"lost"), "lost-1.tar.gz")
+
 
 class TestProject:
     def test_yank_and_unyank_a_release(self, index: Path, run: Run) -> None:
@@ -202,6 +218,11 @@ class TestProject:
         run("project", "delete", "demo", "--yes")
         assert not (index / "tree/simple/demo/index.json").exists()
 
+    def test_delete_finds_what_contradicts_before_it_asks(self, index: Path, run: Run) -> None:
+        both = ["project", "delete", "demo", "2.0", "--file", "demo-2.0.tar.gz"]
+        assert "Delete" not in run(*both, status=2).output
+        assert page(index)["versions"] == ["1.0", "2.0"]
+
     def test_status(self, index: Path, run: Run) -> None:
         run("project", "status", "demo", "archived", "--reason", "use demo2")
         shown = data(run("project", "status", "demo", "--json"))
@@ -216,7 +237,8 @@ class TestProject:
             "[role.last-owner]"
             in run("project", "roles", "demo", "--take", "alice", status=1).stderr
         )
-        run("project", "roles", "demo", "--give", "alice", "king", status=2)
+        wrong = run("project", "roles", "demo", "--give", "alice", "king", status=2)
+        assert "'king' is not one of" in wrong.stderr
 
 
 class TestTree:
@@ -245,6 +267,45 @@ class TestTree:
         found = data(run("fsck", "--repair", "--json", status=3))
         assert [row["fault"] for row in found if not row["repaired"]] == ["file-missing"]
 
+    @pytest.mark.parametrize(
+        "act",
+        [["project", "yank", "demo", "1.0"], ["publish"], ["publish", "--rebuild"]],
+        ids=" ".join,
+    )
+    def test_an_older_database_is_followed(
+        self, index: Path, run: Run, tmp_path: Path, act: list[str]
+    ) -> None:
+        def copy(source: Path, target: Path) -> None:
+            with (
+                closing(sqlite3.connect(source)) as old,
+                closing(sqlite3.connect(target)) as new,
+            ):
+                old.backup(new)
+
+        copy(index / "index.sqlite", tmp_path / "backup")
+        run("project", "yank", "demo", "2.0")
+        assert len([file for file in page(index)["files"] if file["yanked"]]) == 2
+        copy(tmp_path / "backup", index / "index.sqlite")
+        run(*act)
+        yanked = {file["filename"] for file in page(index)["files"] if file["yanked"]}
+        assert yanked == ({"demo-1.0-py3-none-any.whl"} if act[0] == "project" else set())
+        run("fsck")
+
+    def test_to_look_changes_nothing(self, index: Path, run: Run) -> None:
+        def folder() -> dict[Path, int]:
+            return {
+                path: path.stat().st_mtime_ns
+                for path in index.rglob("*")
+                if not path.name.startswith("index.sqlite") and path.suffix != ".lock"
+            }
+
+        run("fsck")
+        (index / "spool" / "half").write_bytes(b"of an upload")
+        before = folder()
+        run("fsck")
+        run("doctor", status=3)
+        assert folder() == before
+
 
 class TestConfig:
     def test_show_masks_secrets(self, run: Run) -> None:
@@ -260,6 +321,16 @@ class TestConfig:
         shown = data(run("config", "check", "--json", "--set", "server.thread=1", status=3))
         assert shown["code"] == "settings.invalid"
         assert "server.threads" in shown["detail"]
+
+    @pytest.mark.parametrize(
+        "setting", ["database.url=postgres://u:hunter2@h", "site.public_url=pypi.example.org"]
+    )
+    def test_addresses_that_cannot_be_used(self, run: Run, setting: str) -> None:
+        shown = data(run("config", "check", "--json", "--set", setting, status=3))
+        assert shown["detail"].startswith(setting.partition("=")[0])
+        refused = run("init", "--set", setting, status=1)
+        assert refused.stderr.count("\n") == 1
+        assert "hunter2" not in shown["detail"] + refused.output
 
     def test_an_ini_file_with_here(self, run: Run, tmp_path: Path) -> None:
         ini = tmp_path / "index.ini"

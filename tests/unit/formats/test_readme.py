@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyramid_pypi.formats import readme
+from pyramid_pypi.formats import readme, readme_process, readme_render
 from pyramid_pypi.formats.readme import to_html
 from tests.unit.formats.scrutiny import assert_harmless
 from tests.unit.formats.xss import XSS
@@ -91,7 +96,94 @@ def test_hostile_descriptions_are_shown_plain_in_time(text: str, content_type: s
     start = time.monotonic()
 
     assert to_html(text, content_type).startswith('<pre class="plain">')
-    assert time.monotonic() - start < readme.DEADLINE_S + 3
+    assert time.monotonic() - start < readme_render.DEADLINE_S + 3
+
+
+class TestTheProcess:
+    """It renders what is long, one description after the other."""
+
+    @pytest.fixture(autouse=True)
+    def _ended(self) -> Iterator[None]:
+        """Each test starts the process, and leaves none."""
+        readme_process._kept.end()
+        yield
+        readme_process._kept.end()
+
+    def test_it_is_started_once(self) -> None:
+        assert children() == []
+        to_html("*a* " * 1000, MARKDOWN)
+        (started,) = children()
+        assert "<em>b</em>" in to_html("*b* " * 1000, MARKDOWN)
+        assert "<em>c</em>" in to_html("*c*", RST)
+        assert children() == [started]
+
+    def test_it_outlives_a_hostile_description(self) -> None:
+        assert to_html(">" * 70_001, MARKDOWN).startswith("<pre")
+        (started,) = children()
+        assert "<em>after</em>" in to_html("*after* " * 1000, MARKDOWN)
+        assert children() == [started]
+
+    def test_another_takes_the_place_of_one_that_was_killed(self) -> None:
+        to_html("*d*", RST)
+        (started,) = children()
+        started.kill()
+        assert "<em>e</em>" in to_html("*e*", RST)
+        (second,) = children()
+        assert second != started
+
+    def test_another_takes_the_place_of_one_that_is_stuck(self) -> None:
+        to_html("*f*", RST)
+        (started,) = children()
+        assert readme_process._kept._program is not None
+        readme_process._kept._program._connection.settimeout(0.2)
+        started.suspend()
+        assert "<em>g</em>" in to_html("*g*", RST)
+        assert not started.is_running()
+
+    def test_no_description_sees_what_another_defined(self) -> None:
+        defined = to_html(".. role:: strange\n\n:strange:`one`", RST)
+        assert defined.startswith("<p>")
+        assert to_html(":strange:`two`", RST).startswith("<pre")
+
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+    def test_a_fork_starts_its_own(self) -> None:
+        to_html("*h*", RST)
+        (started,) = children()
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit("<em>i</em>" not in to_html("*i*", RST) or children() == [])
+            finally:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert "<em>j</em>" in to_html("*j*", RST)
+        assert children() == [started]
+
+    def test_it_ends_when_its_parent_is_killed(self) -> None:
+        program = (
+            "import os, psutil\n"
+            "from pyramid_pypi.formats.readme import to_html\n"
+            "to_html('*a*', None)\n"
+            "print(*(child.pid for child in psutil.Process().children()), flush=True)\n"
+            "os.kill(os.getpid(), 9)\n"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        )
+        pid = int(ended.stdout)
+        deadline = time.monotonic() + 10
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def children() -> list[psutil.Process]:
+    """The rendering processes of this one; PostgreSQL may be another child."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if readme_render.__file__ in " ".join(child.cmdline())
+    ]
 
 
 @pytest.mark.parametrize("text", XSS)

@@ -131,3 +131,12 @@ def test_a_server_that_hangs_up_is_away(services: Environment) -> None:
     assert is_away(raised.value)
     with services.database.reading() as session:
         assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_values_stay_out_of_messages(session: Session) -> None:
+    """What fails is logged, and values may be people's: addresses, digests of tokens."""
+    with pytest.raises(DBAPIError) as caught:
+        session.execute(
+            text("SELECT * FROM nowhere WHERE a = :secret"), {"secret": "hush-hush"}
+        )
+    assert "hush-hush" not in str(caught.value)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from pyramid_pypi.accounts.permissions import COMMAND_LINE
 from pyramid_pypi.catalog import files, projects
+from pyramid_pypi.changes import journal
 from pyramid_pypi.models.catalog import ProjectStatus
 from pyramid_pypi.publishing import fsck
 from pyramid_pypi.publishing.fsck import Fault
-from pyramid_pypi.storage import blobs as store
 from pyramid_pypi.values.digests import file_path, sha256_hex
 from pyramid_pypi.values.names import ProjectName
 from tests.conftest import NOON
@@ -90,7 +92,7 @@ def unregistered(workshop: Workshop) -> str:
 def leftover(workshop: Workshop) -> str:
     path = workshop.services.blobs.new_spool_path()
     path.write_bytes(b"half")
-    old = path.stat().st_mtime - 3 * store._STALE_S
+    old = path.stat().st_mtime - 3 * fsck._SPOOL_AGE_S
     os.utime(path, (old, old))
     return path.name
 
@@ -172,7 +174,7 @@ def test_a_tree_ahead_of_an_older_database_is_made_anew(workshop: Workshop) -> N
     assert (Fault.TREE_AHEAD, "tree", False) in found(workshop)
     assert (Fault.TREE_AHEAD, "tree", True) in found(workshop, repair=True)
     assert found(workshop) == set()
-    assert workshop.publisher.serial == newest
+    assert workshop.publisher.serial == newest + 6  # no serial is given twice
     workshop.add("fresh")
     assert workshop.services.tree.read("simple/fresh/index.html") is not None
 
@@ -195,3 +197,38 @@ def test_an_upload_under_way_is_no_fault(workshop: Workshop) -> None:
     workshop.show(session)
     workshop.settle()
     assert found(workshop) == set()
+
+
+def test_a_project_created_meanwhile_is_no_stray(workshop: Workshop) -> None:
+    subject = torn_page(workshop)
+    seen = []
+    for finding in fsck.findings(workshop.publisher, repair=True):
+        if finding.subject == subject:
+            workshop.add("newborn")
+            workshop.settle()
+        seen.append(finding.subject)
+    assert seen == [subject]
+    assert workshop.services.tree.read("simple/newborn/index.json") is not None
+    assert workshop.services.tree.read("projects/newborn/index.json") is not None
+
+
+def test_what_is_published_meanwhile_does_not_outrun_the_journal(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def newest_of_a_moment_ago(session: Session) -> int:
+        newest = journal.newest(session)
+        workshop.add("meanwhile")
+        return newest
+
+    monkeypatch.setattr(fsck, "journal", SimpleNamespace(newest=newest_of_a_moment_ago))
+    shown, newest = fsck.serials(workshop.services)
+    assert shown == newest
+
+
+def test_only_a_repair_clears_away(workshop: Workshop) -> None:
+    lost = wheel_of("lost", content=b"lost")
+    workshop.store(lost, b"lost")
+    assert found(workshop) == set()
+    assert workshop.services.blobs.holds(lost.digests.sha256, lost.filename)
+    assert found(workshop, repair=True) == set()
+    assert not workshop.services.blobs.holds(lost.digests.sha256, lost.filename)

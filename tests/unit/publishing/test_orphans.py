@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import pytest
+
 from pyramid_pypi.accounts.permissions import COMMAND_LINE
+from pyramid_pypi.catalog import files
 from pyramid_pypi.publishing import orphans
+from pyramid_pypi.values.names import ProjectName
+from tests.conftest import NOON
 from tests.factories import Workshop, record, wheel_of
 
 
@@ -27,6 +34,32 @@ def test_bytes_of_an_upload_under_way_are_left_alone(workshop: Workshop) -> None
             record(session, COMMAND_LINE, file)
     assert orphans.clear(workshop.services)
     assert workshop.services.blobs.holds(file.digests.sha256, file.filename)
+
+
+def test_what_is_deleted_while_others_are_cleared_leaves_no_bytes(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its mark was there already, and is not taken away for a row that is gone."""
+    kept = [workshop.add(name) for name in ("one", "two")]
+    blobs = workshop.services.blobs
+    for file in kept:
+        blobs.doubt(file.digests.sha256, file.filename)
+    first, last = blobs.doubted()
+    (gone,) = [file for file in kept if file.digests.sha256 == last]
+    keep_only = blobs.keep_only
+
+    def delete_meanwhile(sha256: str, filenames: Collection[str]) -> None:
+        keep_only(sha256, filenames)
+        if sha256 == first:
+            with workshop.services.database.writing() as session:
+                files.delete(
+                    session, COMMAND_LINE, ProjectName(gone.name), gone.filename, at=NOON
+                )
+            blobs.doubt(last, gone.filename)
+
+    monkeypatch.setattr(blobs, "keep_only", delete_meanwhile)
+    assert orphans.clear(workshop.services)
+    assert not blobs.holds(last, gone.filename)
 
 
 def test_the_same_bytes_under_another_name_stay_under_that_alone(workshop: Workshop) -> None:

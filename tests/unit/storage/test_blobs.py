@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
 import pytest
 
+from pyramid_pypi.storage import durable
 from pyramid_pypi.storage.blobs import Blobs
 from pyramid_pypi.values.digests import file_path, sha256_hex
 
@@ -17,6 +19,11 @@ def blobs(tmp_path: Path) -> Blobs:
     blobs = Blobs(tmp_path / "tree", tmp_path / "spool", tmp_path / "blobs.lock")
     blobs.prepare()
     return blobs
+
+
+def another(blobs: Blobs) -> Blobs:
+    """Return the store as another process has it."""
+    return Blobs(blobs.root, blobs.spool, blobs.root.with_name("blobs.lock"))
 
 
 def spooled(blobs: Blobs, content: bytes = CONTENT) -> Path:
@@ -72,13 +79,56 @@ def test_walking_tells_every_file(blobs: Blobs) -> None:
 def test_preparing_clears_what_a_dead_process_left_in_the_spool(blobs: Blobs) -> None:
     child = os.fork()
     if child == 0:
+        another(blobs).new_spool_path().write_bytes(b"half")
         os._exit(0)
     os.waitpid(child, 0)
-    dead = blobs.spool / f"{child}-00"
-    alive = blobs.spool / f"{os.getppid()}-00"
-    for path in (dead, alive):
-        path.write_bytes(b"half")
-    blobs.prepare()
+    (dead,) = blobs.spool.iterdir()
+    alive = spooled(blobs)
+    another(blobs).prepare()
 
     assert not dead.exists()
     assert alive.exists()
+
+
+def test_a_process_number_says_nothing_of_who_lives(blobs: Blobs) -> None:
+    """In another container our own number is somebody else."""
+    theirs = another(blobs)
+    coming = spooled(theirs)
+    (blobs.spool / f"{os.getpid()}-00").write_bytes(b"half")
+    (blobs.spool / f"{os.getppid()}-00").write_bytes(b"half")
+    blobs.prepare()
+
+    assert list(blobs.spool.iterdir()) == [coming]
+
+
+def test_a_word_dies_with_its_process(blobs: Blobs) -> None:
+    theirs = another(blobs)
+    spooled(theirs)
+    locks = blobs.spool.with_name("spool.locks")
+    assert len(list(locks.iterdir())) == 1
+    del theirs
+    gc.collect()
+    blobs.prepare()
+
+    assert list(blobs.spool.iterdir()) == list(locks.iterdir()) == []
+
+
+def test_no_unflushed_bytes_replace_what_a_row_may_name(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two identical uploads the first may have been acknowledged before the second moves."""
+    done: list[tuple[str, str]] = []
+    sync, replace = durable.sync_file, os.replace
+    monkeypatch.setattr(
+        durable, "sync_file", lambda p: (done.append(("sync", p.name)), sync(p))
+    )
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (done.append(("replace", Path(a).name)), replace(a, b))
+    )
+    blobs.keep(spooled(blobs), SHA256, "a.whl", b"M")
+    assert done == [("sync", "a.whl"), ("sync", "a.whl.metadata")]
+    done.clear()
+    again = spooled(blobs)
+    blobs.keep(again, SHA256, "a.whl", b"M", flush=False)
+    assert [kind for kind, _ in done] == ["sync", "replace"] * 2
+    assert done[2:] == [("sync", again.name), ("replace", again.name)]

@@ -30,7 +30,7 @@ def test_a_lock_is_held_alone_or_shared(tmp_path: Path) -> None:
 
     def is_free(*, shared: bool) -> bool:
         try:
-            with durable.locked(path, shared=shared, wait=False):
+            with durable.locked(path, shared=shared, wait_s=0):
                 return True
         except BlockingIOError:
             return False

@@ -30,7 +30,9 @@ from pyramid_pypi.upload import pipeline
 from pyramid_pypi.upload.pipeline import Outcome, Rules
 from pyramid_pypi.upload.refusals import (
     ContentKnown,
+    DigestMismatch,
     FileExists,
+    FilenameInvalid,
     FilenameReused,
     NameConfusable,
     NameProhibited,
@@ -169,7 +171,7 @@ def test_prohibited_names_are_refused(session: Session, ann: Actor, name: str) -
     assert refused(session, ann, wheel_of(name), Rules.of(settings)) == NameProhibited.code
 
 
-@pytest.mark.parametrize("name", ["", "-a", "a b", "\u017f", "a\x00", "a\udcff", "a" * 129])
+@pytest.mark.parametrize("name", ["-a", "a b", "\u017f", "a\x00", "a\udcff", "a" * 129])
 def test_what_is_no_name_is_refused_before_the_database_sees_it(
     session: Session, ann: Actor, name: str
 ) -> None:
@@ -177,6 +179,42 @@ def test_what_is_no_name_is_refused_before_the_database_sees_it(
     with pytest.raises(BadValue, match="name"):
         pipeline.precheck(session, ann, {"name": (name,)}, spooled, RULES)
     session.execute(select(1))
+
+
+@pytest.mark.parametrize(
+    "filename", ["demo\x00-1.0.tar.gz", "demo-1.0\udcff.tar.gz", "demo-1.0/x.tar.gz", "x" * 300]
+)
+def test_what_is_no_filename_is_refused_before_the_database_sees_it(
+    session: Session, ann: Actor, filename: str
+) -> None:
+    record(session, ann, wheel_of())
+    spooled = Spooled(Path("nowhere"), filename, digests_of(b""))
+    with pytest.raises(FilenameInvalid):
+        pipeline.precheck(session, ann, {"name": ("demo",)}, spooled, RULES)
+    session.execute(select(1))
+
+
+def test_a_form_without_a_name_is_of_the_project_in_the_filename(
+    session: Session, ann: Actor
+) -> None:
+    record(session, ann, wheel_of())
+    bob = actor_named(session, "bob")
+    spooled = Spooled(Path("nowhere"), "demo-2.0-py3-none-any.whl", digests_of(b""))
+    assert pipeline.precheck(session, ann, {}, spooled, RULES) is None
+    with pytest.raises(NotPermitted):
+        pipeline.precheck(session, bob, {}, spooled, RULES)
+
+
+def test_a_known_file_is_checked_against_the_digests_that_the_form_states(
+    session: Session, ann: Actor
+) -> None:
+    file = wheel_of()
+    record(session, ann, file)
+    spooled = Spooled(Path("nowhere"), file.filename, file.digests)
+    for field in ("sha256_digest", "blake2_256_digest", "md5_digest"):
+        form = {"name": ("demo",), field: ("0" * 64,)}
+        with pytest.raises(DigestMismatch):
+            pipeline.precheck(session, ann, form, spooled, RULES)
 
 
 # --- who may ------------------------------------------------------------------------
@@ -244,9 +282,11 @@ def test_other_bytes_never_get_a_name_that_is_taken(session: Session, ann: Actor
 
 
 def test_two_spellings_of_one_file_are_one(session: Session, ann: Actor) -> None:
-    record(session, ann, sdist_of())
-    with pytest.raises(FileExists, match=r"demo-1\.0\.tar\.gz"):
-        record(session, ann, sdist_of(content=b"other", ending=".zip"))
+    record(session, ann, sdist_of(version="1.1"))
+    other = sdist_of(version="1.1", content=b"other", ending=".zip")
+    assert refused(session, ann, other) == FileExists.code
+    with pytest.raises(FileExists, match=r"demo-1\.1\.tar\.gz"):
+        precheck(session, ann, other)
 
 
 def test_known_content_gets_no_second_name(session: Session, ann: Actor) -> None:

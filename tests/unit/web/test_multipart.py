@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyramid_pypi.errors import Refusal
-from pyramid_pypi.upload.refusals import UploadTooLarge
+from pyramid_pypi.upload.refusals import BodyTruncated, FormTooComplex, UploadTooLarge
+from pyramid_pypi.upload.values import MAX_FIELDS_BYTES, most_form_bytes
 from pyramid_pypi.web import multipart
 
 FORM = (
@@ -100,3 +102,33 @@ def test_any_bytes_are_a_form_or_a_refusal(
     except Refusal:
         pass
     assert list(folder.iterdir()) == []
+
+
+def form_of(count: int) -> bytes:
+    field = b'--x\r\nContent-Disposition: form-data; name="requires_dist"\r\n\r\na\r\n'
+    return field * count + b"--x--\r\n"
+
+
+def test_a_form_may_have_thousands_of_fields_and_costs_little(
+    new_path: Callable[[], Path],
+) -> None:
+    began_s = time.process_time()
+    with multipart.received(environ(form_of(6000)), new_path, max_file_bytes=100) as received:
+        assert len(received.form["requires_dist"]) == 6000
+    assert time.process_time() - began_s < 1
+    with (
+        pytest.raises(FormTooComplex),
+        multipart.received(environ(form_of(6001)), new_path, max_file_bytes=100),
+    ):
+        pass
+
+
+def test_all_that_is_allowed_fits_what_may_be_announced(new_path: Callable[[], Path]) -> None:
+    most = most_form_bytes(100)
+    asked = environ(FORM[:-9]) | {"CONTENT_LENGTH": str(most)}
+    with pytest.raises(BodyTruncated), multipart.received(asked, new_path, max_file_bytes=100):
+        pass
+    asked = environ(FORM) | {"CONTENT_LENGTH": str(most + 1)}
+    with pytest.raises(UploadTooLarge), multipart.received(asked, new_path, max_file_bytes=100):
+        pass
+    assert most >= 100 + MAX_FIELDS_BYTES + len(form_of(6000))

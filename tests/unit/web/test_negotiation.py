@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyramid_pypi.web import negotiation
-from pyramid_pypi.web.refusals import NotAcceptable
+from pyramid_pypi.web.refusals import NotAcceptable, PathMalformed
 
 PIP = (
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, "
@@ -74,3 +74,9 @@ def test_how_a_client_wants_its_refusals(accept: str | None, html: bool, json: b
 )
 def test_matches(told: str, same: bool) -> None:
     assert negotiation.matches(told, '"a"') is same
+
+
+def test_a_query_of_too_many_fields_is_refused() -> None:
+    with pytest.raises(PathMalformed, match="100 fields"):
+        negotiation.SIMPLE.choose(None, "&".join(["format=x"] * 101))
+    assert negotiation.SIMPLE.choose(None, "&".join(["a=format"] * 100)).extension == "html"

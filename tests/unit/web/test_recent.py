@@ -14,7 +14,7 @@ class Reader:
     def __init__(self) -> None:
         self.reads = 0
 
-    def __call__(self, path: str) -> Ready | None:
+    def __call__(self, path: str, _stat: os.stat_result) -> Ready | None:
         self.reads += 1
         try:
             with open(path, "rb") as file:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pyramid_pypi.errors import SettingsInvalid
+from pyramid_pypi.settings import readers
 
 PREFIX = "PYRAMID_PYPI_"
 CONFIG = PREFIX + "CONFIG"  # names the INI file itself
@@ -21,25 +22,8 @@ _OF_TESTS = PREFIX + "TEST_"
 _MIB = 1024 * 1024
 
 # Keys that stand in an INI file's [app:…] section for Pyramid and its add-ons.
-_FOREIGN = ("pyramid.", "jinja2.", "debugtoolbar.")
+_FOREIGN = ("pyramid.", "debugtoolbar.")
 _FOREIGN_EXACT = frozenset({"here", "__file__", "use"})
-
-
-def _words(value: str) -> tuple[str, ...]:
-    return tuple(value.split())
-
-
-def _flag(value: str) -> bool:
-    word = value.strip().lower()
-    if word in {"true", "yes", "on", "1"}:
-        return True
-    if word in {"false", "no", "off", "0"}:
-        return False
-    raise ValueError("expected true or false")
-
-
-def _path(value: str) -> Path:
-    return Path(value.strip()).expanduser()
 
 
 def _setting(
@@ -63,18 +47,18 @@ class Settings:
     data_dir: Path = _setting(  # noqa: RUF009 - all of them are made of field()
         "data.dir",
         Path("data"),
-        _path,
+        readers.path,
         "Folder of all that the index keeps: database, tree, release files, first token.",
     )
     database_url: str = _setting(
         "database.url",
         "",
-        str.strip,
+        readers.database_url,
         "SQLAlchemy URL; empty means the SQLite file `index.sqlite` in the data folder.",
         secret=True,
     )
     database_upgrade: bool = _setting(
-        "database.upgrade", True, _flag, "Bring the schema to the newest at start."
+        "database.upgrade", True, readers.flag, "Bring the schema to the newest at start."
     )
     database_timeout_s: int = _setting(
         "database.timeout_s",
@@ -87,14 +71,14 @@ class Settings:
     site_public_url: str = _setting(
         "site.public_url",
         "",
-        str.strip,
+        readers.public_url,
         "Address at which users reach the index, such as `https://pypi.example.org`; "
         "empty means the address that `serve` listens on.",
     )
     site_hosts: tuple[str, ...] = _setting(
         "site.hosts",
         (),
-        _words,
+        readers.words,
         "More `Host` values to answer to; `*` answers to any. Loopback names and the host "
         "of `site.public_url` are always answered.",
     )
@@ -161,7 +145,7 @@ class Settings:
         least=0,
     )
     upload_prohibited_names: tuple[str, ...] = _setting(
-        "upload.prohibited_names", (), _words, "Names that no new project may take."
+        "upload.prohibited_names", (), readers.words, "Names that no new project may take."
     )
     publish_wait_s: int = _setting(
         "publish.wait_s",
@@ -288,12 +272,13 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 def _read(name: str, text: str) -> Any:
     about = ABOUT[name].metadata
+    shown = name if about["secret"] else f"{name} = {text!r}"
     try:
         value = about["read"](text)
     except ValueError as error:
-        raise SettingsInvalid(f"{name} = {text!r}: {error}") from error
+        raise SettingsInvalid(f"{shown}: {error}") from error
     if about["least"] is not None and value < about["least"]:
-        raise SettingsInvalid(f"{name} = {text!r}: the least is {about['least']}")
+        raise SettingsInvalid(f"{shown}: the least is {about['least']}")
     if about["choices"] and value not in about["choices"]:
-        raise SettingsInvalid(f"{name} = {text!r}: choose one of {', '.join(about['choices'])}")
+        raise SettingsInvalid(f"{shown}: choose one of {', '.join(about['choices'])}")
     return value
