@@ -21,6 +21,7 @@ from pyramid_pypi import bootstrap, environment
 from pyramid_pypi.app import make_app
 from pyramid_pypi.cli.connections import KeptChannel
 from pyramid_pypi.cli.invocation import Invocation
+from pyramid_pypi.cli.memory import share_arenas
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.settings import Settings
 from pyramid_pypi.upload.values import most_form_bytes
@@ -64,6 +65,7 @@ def serve(invocation: Invocation, host: str, port: int, threads: int | None) -> 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     if settings.log_level != "debug":
         logging.getLogger("alembic").setLevel(logging.WARNING)
+    share_arenas()
     stopping = threading.Event()
     with _listening(host, port) as listener:
         address = _address(host, listener)

@@ -15,6 +15,10 @@ from pyramid_pypi.publishing.turns import Turn, TurnTaken
 from pyramid_pypi.storage import durable
 
 
+def fail(error: Exception) -> None:
+    raise error
+
+
 def test_another_process_is_not_waited_for_longer_than_asked(tmp_path: Path) -> None:
     turn = Turn(tmp_path / "lock")
     begun = time.monotonic()
@@ -27,9 +31,9 @@ def test_another_process_is_not_waited_for_longer_than_asked(tmp_path: Path) -> 
 
 def test_an_error_within_a_turn_is_not_taken_for_a_wait(tmp_path: Path) -> None:
     turn = Turn(tmp_path / "lock")
-    for error in (TimeoutError, BlockingIOError):
-        with pytest.raises(error), turn.taken(wait_s=1):
-            raise error
+    for kind in (TimeoutError, BlockingIOError):
+        with pytest.raises(kind), turn.taken(wait_s=1):
+            fail(kind())
     with turn.taken(wait_s=0):
         pass
 
@@ -37,7 +41,7 @@ def test_an_error_within_a_turn_is_not_taken_for_a_wait(tmp_path: Path) -> None:
 def test_patience_covers_a_pool_without_a_free_connection() -> None:
     patience = Patience()
     with patience.unless_away():
-        raise PoolTimeout
+        fail(PoolTimeout())
     assert patience.is_away
 
 

@@ -119,12 +119,17 @@ def test_no_unflushed_bytes_replace_what_a_row_may_name(
     """Of two identical uploads the first may have been acknowledged before the second moves."""
     done: list[tuple[str, str]] = []
     sync, replace = durable.sync_file, os.replace
-    monkeypatch.setattr(
-        durable, "sync_file", lambda p: (done.append(("sync", p.name)), sync(p))
-    )
-    monkeypatch.setattr(
-        os, "replace", lambda a, b: (done.append(("replace", Path(a).name)), replace(a, b))
-    )
+
+    def noted_sync(path: Path) -> None:
+        done.append(("sync", path.name))
+        sync(path)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        done.append(("replace", source.name))
+        replace(source, target)
+
+    monkeypatch.setattr(durable, "sync_file", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     blobs.keep(spooled(blobs), SHA256, "a.whl", b"M")
     assert done == [("sync", "a.whl"), ("sync", "a.whl.metadata")]
     done.clear()
