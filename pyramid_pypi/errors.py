@@ -157,6 +157,19 @@ class DatabaseAway(Refusal):
     kind = Kind.UNAVAILABLE
 
 
+class DatabaseEmpty(Refusal):
+    """The database holds nothing, but the published tree beside it does.
+
+    Most likely `database.url` or the data folder is not the one that was meant; to go on
+    would remove every page.  If the empty database is meant, delete the files `published`
+    and `checkpoint.json` of the data folder first.
+    """
+
+    code = "database.empty"
+    title = "The database is empty, but the published tree is not"
+    kind = Kind.UNAVAILABLE
+
+
 class StorageFull(Refusal):
     """The disk of the index is full.  Nothing of the request was kept."""
 

@@ -142,6 +142,7 @@ class Publisher:
         Beside an older database put back, nothing committed next would be published else.
 
         Raises:
+            DatabaseEmpty: the database is not the tree's.
             sqlalchemy.exc.DBAPIError: the database is away.
         """
         return restored.reconcile(self.environment, self.state, self._turn)

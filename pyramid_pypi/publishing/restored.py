@@ -7,6 +7,7 @@ import logging
 from pyramid_pypi.catalog import reading
 from pyramid_pypi.changes import journal
 from pyramid_pypi.environment import Environment
+from pyramid_pypi.errors import DatabaseEmpty
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.journal import ChangeKind
 from pyramid_pypi.publishing import documents
@@ -21,7 +22,11 @@ _RESTORED = {"reason": "restored"}
 
 
 def reconcile(environment: Environment, state: State, turn: Turn) -> int:
-    """Return the journal's newest serial, made one that the tree has not outrun."""
+    """Return the journal's newest serial, made one that the tree has not outrun.
+
+    Raises:
+        DatabaseEmpty: nothing was ever committed to it, so it is not the tree's.
+    """
     shown = state.published()  # before the journal, which others make longer meanwhile
     newest = _newest(environment)
     if shown > newest:
@@ -43,6 +48,8 @@ def _outrun(environment: Environment, shown: int) -> None:
         newest = journal.newest(session)
         if newest >= shown:
             return  # another process was faster
+        if newest == 0:
+            raise DatabaseEmpty(f"the tree shows serial {shown}")
         journal.jump(session, shown, actor=_ACTOR, at=at)
         known = reading.every_serial(session)
         for name in sorted({*known, *map(ProjectName, environment.tree.names("simple"))}):

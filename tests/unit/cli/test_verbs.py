@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -28,8 +29,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path) -> Run:
-    """Call the command line on the data folder; the exit status is asserted."""
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call the command line on the data folder; the exit status is asserted.
+
+    Nobody answers at the address taken for the index's, whoever serves on this machine.
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    monkeypatch.setattr("pyramid_pypi.environment._DEFAULT_ADDRESS", address)
 
     def call(*arguments: str, status: int = 0) -> Result:
         result = CliRunner().invoke(main, [*arguments, "--data", str(folder)])

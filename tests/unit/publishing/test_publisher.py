@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, text
 from sqlalchemy.exc import OperationalError
 
 from pyramid_pypi import bootstrap
@@ -18,8 +18,10 @@ from pyramid_pypi.accounts.permissions import COMMAND_LINE
 from pyramid_pypi.catalog import files, projects, reading, releases
 from pyramid_pypi.changes import journal
 from pyramid_pypi.environment import Environment
+from pyramid_pypi.errors import DatabaseEmpty
 from pyramid_pypi.formats import project_json
 from pyramid_pypi.formats.simple import serial_of
+from pyramid_pypi.models import Base
 from pyramid_pypi.models.catalog import ProjectStatus
 from pyramid_pypi.models.database import Database
 from pyramid_pypi.publishing import documents
@@ -708,3 +710,16 @@ def test_what_is_used_is_remembered_for_longest(services: Environment) -> None:
             assert reader.page(session, name) is not None
     remembered = {file.filename.partition("-")[0] for file in reader._files.values()}
     assert remembered == {"one", "three"}
+
+
+def test_an_empty_database_does_not_empty_the_tree(workshop: Workshop) -> None:
+    """A wrong `database.url` must not take the pages away from everybody."""
+    workshop.add()
+    workshop.settle()
+    before = documents_of(workshop.services.tree.root)
+    with workshop.services.database.writing() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            session.execute(delete(table))
+    with pytest.raises(DatabaseEmpty):
+        second(workshop).resume()
+    assert documents_of(workshop.services.tree.root) == before
