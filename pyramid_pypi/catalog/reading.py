@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from operator import itemgetter
 from threading import Lock
 from typing import Any
 
@@ -42,6 +43,11 @@ _IN_ORDER = (_release.c.sort_key, _file.c.filename)
 _FIRST_FILES = _SIMPLE_FILES.where(_OF_PROJECT).order_by(*_IN_ORDER).limit(_SMALL_FILES + 1)
 _ALL_FILES = _SIMPLE_FILES.where(_OF_PROJECT)
 _SOME_FILES = _SIMPLE_FILES.where(_file.c.id.in_(bindparam("ids", expanding=True)))
+_LISTED = (
+    select(_project.c.name, _project.c.serial)
+    .where(_project.c.status != ProjectStatus.QUARANTINED)
+    .order_by(_project.c.name)
+)
 _KEYS = (
     select(_file.c.id, _file.c.revision, _release.c.version)
     .join(_release, _release.c.id == _file.c.release_id)
@@ -59,7 +65,7 @@ class SimpleReader:
     that nobody used for longest go first.
     """
 
-    def __init__(self, most_files: int = 20_000) -> None:
+    def __init__(self, most_files: int = 10_000) -> None:
         self._most = most_files
         self._files: OrderedDict[tuple[int, int], SimpleFile] = OrderedDict()
         self._lock = Lock()
@@ -132,15 +138,9 @@ def simple_list(session: Session) -> SimpleList:
     Quarantined projects are left out (PEP 792).  The list's serial is the newest of its
     projects', so it never exceeds theirs.
     """
-    rows = session.execute(
-        select(Project.name, Project.serial)
-        .where(Project.status != ProjectStatus.QUARANTINED)
-        .order_by(Project.name)
-    ).all()
-    return SimpleList(
-        serial=max((row.serial for row in rows), default=0),
-        projects=tuple((row.name, row.serial) for row in rows),
-    )
+    rows = session.execute(_LISTED).all()
+    projects = tuple(map(tuple, rows))
+    return SimpleList(serial=max(map(itemgetter(1), projects), default=0), projects=projects)
 
 
 def serial_of(session: Session, name: ProjectName) -> int | None:

@@ -7,8 +7,12 @@ revalidate page after page should not have to connect anew for each.
 
 from __future__ import annotations
 
+from typing import Any
+
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
+
+_SEND_BYTES = 256 * 1024
 
 
 class KeptTask(WSGITask):
@@ -27,3 +31,9 @@ class KeptChannel(HTTPChannel):
     """One connection of one client."""
 
     task_class = KeptTask
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # waitress reads as much of a file as the socket's buffer holds, megabytes on fast
+        # links, for each of many connections; what is sent at once stays the kernel's choice.
+        self.sendbuf_len = min(self.sendbuf_len, _SEND_BYTES)

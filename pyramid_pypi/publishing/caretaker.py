@@ -18,6 +18,7 @@ _TICK_S = 0.25
 _FOLLOW_S = 1.0  # a release of several files has its companions written once
 _POLL_S = 1.0  # for changes that another process committed and did not publish
 _RETRY_S = 30.0
+_REST = 20.0  # times what a step took, before it comes again: uploads go first
 _SWEEP_S = 6 * 3600.0
 
 
@@ -65,9 +66,11 @@ class Caretaker:
         while not self._stopping.is_set():
             self._stopping.wait(_TICK_S)
             for every_s, step in self._clocks:
-                if time.monotonic() >= due[step]:
+                began = time.monotonic()
+                if began >= due[step]:
                     self._guarded(step)
-                    due[step] = time.monotonic() + every_s
+                    ended = time.monotonic()
+                    due[step] = ended + max(every_s, _REST * (ended - began))
 
     def _begin(self) -> None:
         if not self._prepare():
