@@ -40,12 +40,17 @@ _ROLES = (
 
 
 def project_document(
-    session: Session, name: ProjectName, versions: Collection[str] | None = ()
+    session: Session,
+    name: ProjectName,
+    versions: Collection[str] | None = (),
+    *,
+    since: int | None = None,
 ) -> ProjectDocument | None:
     """Return everything that is public of the project `name`, None when there is no such.
 
-    Only the latest release and the given `versions` (None: all) come with descriptions:
-    all of them may be megabytes, and most documents show one.
+    Only the latest release, the given `versions` (None: all) and those changed after the
+    serial `since` come with descriptions: all of them may be megabytes, and most
+    documents show one.
     """
     project = session.execute(_PROJECT, {"name": name}).first()
     if project is None:
@@ -68,6 +73,8 @@ def project_document(
     )
     latest = document.latest
     described = set(versions if versions is not None else known.values())
+    if since is not None:
+        described |= document.changed_after(since)
     if latest is not None:
         described.add(latest.version)
     return _with_descriptions(session, project.id, document, described)

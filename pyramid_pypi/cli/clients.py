@@ -8,6 +8,11 @@ from pyramid_pypi.cli.invocation import Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 
 _LOCAL = "http://127.0.0.1:6543"
+_FILES = {
+    "pip": "pip.conf, such as ~/.config/pip/pip.conf",
+    "uv": "uv.toml, such as ~/.config/uv/uv.toml; upload by: uv publish --index here",
+    "twine": "~/.pypirc; upload by: twine upload -r here dist/*",
+}
 
 
 @click.group()
@@ -18,7 +23,7 @@ def client() -> None:
 @client.command()
 @click.option("--pip", is_flag=True, help="For pip.conf.")
 @click.option("--uv", is_flag=True, help="For uv.toml.")
-@click.option("--twine", is_flag=True, help="For .pypirc.")
+@click.option("--twine", is_flag=True, help="For ~/.pypirc.")
 @shared_options
 @pass_invocation
 def setup(invocation: Invocation, pip: bool, uv: bool, twine: bool) -> None:
@@ -30,9 +35,9 @@ def setup(invocation: Invocation, pip: bool, uv: bool, twine: bool) -> None:
     base = (invocation.settings().site_public_url or _LOCAL).rstrip("/")
     texts = {
         "pip": f"[global]\nindex-url = {base}/simple/\n",
-        "uv": f'[[index]]\nurl = "{base}/simple/"\ndefault = true\n'
-        f'publish-url = "{base}/legacy/"\n',
-        "twine": f"[distutils]\nindex-servers = index\n\n[index]\n"
+        "uv": f'[[index]]\nname = "here"\nurl = "{base}/simple/"\n'
+        f'publish-url = "{base}/legacy/"\ndefault = true\n',
+        "twine": f"[distutils]\nindex-servers = here\n\n[here]\n"
         f"repository = {base}/legacy/\nusername = __token__\n",
     }
     asked = [tool for tool, wanted in (("pip", pip), ("uv", uv), ("twine", twine)) if wanted]
@@ -41,4 +46,4 @@ def setup(invocation: Invocation, pip: bool, uv: bool, twine: bool) -> None:
         invocation.show(chosen)
         return
     for tool, text in chosen.items():
-        click.echo(f"# {tool}\n{text}")
+        click.echo(f"# {_FILES[tool]}\n{text}")

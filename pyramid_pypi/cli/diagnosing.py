@@ -25,6 +25,7 @@ from pyramid_pypi.publishing import fsck
 
 _LEAST_SQLITE = (3, 35, 0)  # RETURNING and ALTER TABLE DROP COLUMN
 _LEAST_FREE_BYTES = 1024**3
+_LIST_BYTES = 256 * 1024**2
 _SERVER_DEADLINE_S = 3.0
 
 
@@ -51,7 +52,8 @@ def doctor(invocation: Invocation) -> None:
     ]
     invocation.show(rows)
     wrong = sum(not row["good"] for row in rows)
-    invocation.say(f"{wrong} findings." if wrong else "All is well.")
+    noun = "finding" if wrong == 1 else "findings"
+    invocation.say(f"{wrong} {noun}." if wrong else "All is well.")
     if wrong:
         raise click.exceptions.Exit(FINDINGS)
 
@@ -91,6 +93,8 @@ def _schema(environment: Environment) -> Seen:
 
 def _folder(environment: Environment) -> Seen:
     folder = environment.settings.data_dir
+    if not folder.exists():
+        return Seen(good=False, detail=f"{folder.absolute()} does not exist")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return Seen(good=False, detail=f"{folder.absolute()} cannot be written to")
     places = (environment.settings.tree_dir, environment.settings.spool_dir)
@@ -102,6 +106,8 @@ def _folder(environment: Environment) -> Seen:
 
 
 def _room(environment: Environment) -> Seen:
+    if not environment.settings.data_dir.exists():
+        return Seen(good=False, detail="no data folder yet")
     free_bytes = shutil.disk_usage(environment.settings.data_dir).free
     return Seen(free_bytes >= _LEAST_FREE_BYTES, f"{free_bytes / 1024**3:.1f} GiB free")
 
@@ -132,10 +138,17 @@ def _server(environment: Environment) -> Seen:
     url = environment.settings.site_public_url
     if not url:
         return Seen(good=False, detail="no address to ask at")
-    answer = fetching.fetch(f"{url.rstrip('/')}/simple/", deadline_s=_SERVER_DEADLINE_S)
-    serial = answer.headers.get("x-pypi-last-serial")
+    answer = fetching.fetch(
+        f"{url.rstrip('/')}/simple/", deadline_s=_SERVER_DEADLINE_S, max_bytes=_LIST_BYTES
+    )
+    serial = answer.headers.get("x-pypi-last-serial", "")
     detail = f"{url}/simple/: status {answer.status}, serial {serial}, {answer.elapsed_ms} ms"
-    return Seen(answer.status == 200 and serial is not None, detail)
+    if not (answer.status == 200 and serial.isdigit()):
+        return Seen(good=False, detail=detail)
+    # Somebody else's index may answer there too.
+    if answer.content != environment.tree.read("simple/index.html"):
+        return Seen(good=False, detail=f"{detail}: not the list of this data folder")
+    return Seen(good=True, detail=detail)
 
 
 def _is_new(environment: Environment) -> bool:

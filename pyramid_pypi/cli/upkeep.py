@@ -106,6 +106,7 @@ def fsck(invocation: Invocation, repair: bool) -> None:
         ]
     invocation.show(found)
     left = sum(not finding["repaired"] for finding in found)
-    invocation.say(f"{len(found)} findings, {left} left.")
+    noun = "finding" if len(found) == 1 else "findings"
+    invocation.say(f"{len(found)} {noun}, {left} left.")
     if left:
         raise click.exceptions.Exit(FINDINGS)

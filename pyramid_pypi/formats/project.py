@@ -71,6 +71,10 @@ class ProjectDocument:
         """Return the releases documents show: none while the project is quarantined."""
         return () if self.status == QUARANTINED else self.releases
 
+    def changed_after(self, serial: int) -> set[str]:
+        """Return the versions whose releases changed after the serial `serial`."""
+        return {release.version for release in self.releases if release.serial > serial}
+
     @property
     def latest(self) -> ProjectRelease | None:
         """Return the listed release that stands for the project.

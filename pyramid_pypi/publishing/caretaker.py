@@ -74,7 +74,7 @@ class Caretaker:
 
     def _begin(self) -> None:
         if not self._prepare():
-            log.info("the documents are of an older form: every project is written anew")
+            log.info("documents follow other rules or another address: all are written anew")
             self._publisher.rebuild_all(self._stopping.is_set)
 
     def _clear_orphans(self) -> None:

@@ -137,14 +137,18 @@ class Companions:
         self, name: ProjectName, versions: Collection[str], *, only_changed: bool = False
     ) -> None:
         with self._failures.isolated(name):
+            # A release may be committed whose mark is still to come: what stands tells,
+            # and never claims a serial without the documents of its releases.
+            shown = self._writer.companions_serial(name)
+            wanted = None if EVERY in versions or shown is None else versions
             # Closed before anything is rendered, which may take seconds.
             with self._database.reading() as session:
-                document = describing.project_document(
-                    session, name, None if EVERY in versions else versions
-                )
+                document = describing.project_document(session, name, wanted, since=shown)
             if document is None:
                 self._writer.forget_companions(name)
                 return
-            if EVERY in versions:
-                versions = [release.version for release in document.releases]
-            self._writer.companions(document, versions, only_changed=only_changed)
+            if wanted is None or shown is None:
+                changed = {release.version for release in document.releases}
+            else:
+                changed = document.changed_after(shown).union(wanted)
+            self._writer.companions(document, changed, only_changed=only_changed)

@@ -84,8 +84,12 @@ class DocumentWriter:
 
         A project that is gone has no serial, and should have no companions.
         """
+        return self.companions_serial(name) != serial
+
+    def companions_serial(self, name: ProjectName) -> int | None:
+        """Return the serial that the companions of `name` show, None without any."""
         shown = self._tree.read(documents.companion_path(name))
-        return (project_json.serial_of(shown) if shown else None) != serial
+        return project_json.serial_of(shown) if shown else None
 
     def times(self, name: ProjectName) -> tuple[int, int]:
         """Return when simple pages and companions of `name` were written, -1 for never.

@@ -6,7 +6,9 @@ import json
 import socket
 import sqlite3
 import stat
+import tomllib
 from collections.abc import Callable
+from configparser import ConfigParser
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -380,6 +382,7 @@ class TestDoctor:
     def test_no_folder(self, run: Run, folder: Path) -> None:
         rows = {row["check"]: row["good"] for row in data(run("doctor", "--json", status=3))}
         assert not rows["data folder"]
+        assert not rows["disk"]
         assert not folder.exists()
 
 
@@ -392,6 +395,27 @@ class TestClient:
 
     def test_one_tool(self, run: Run) -> None:
         assert set(data(run("client", "setup", "--uv", "--json"))) == {"uv"}
+
+    def test_the_blocks_are_what_the_tools_read(self, run: Run) -> None:
+        shown = data(
+            run("client", "setup", "--json", "--set", "site.public_url=https://p.example")
+        )
+        (index,) = tomllib.loads(shown["uv"])["index"]
+        assert index == {
+            "name": "here",
+            "url": "https://p.example/simple/",
+            "publish-url": "https://p.example/legacy/",
+            "default": True,
+        }
+        pypirc = ConfigParser()
+        pypirc.read_string(shown["twine"])
+        assert pypirc["distutils"]["index-servers"] == "here"
+        assert pypirc["here"]["repository"] == "https://p.example/legacy/"
+
+    def test_each_block_names_its_file(self, run: Run) -> None:
+        shown = run("client", "setup").stdout
+        for name in ("pip.conf", "uv.toml", "~/.pypirc"):
+            assert f"# {name}" in shown
 
 
 class TestUsage:

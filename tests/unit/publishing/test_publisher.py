@@ -723,3 +723,17 @@ def test_an_empty_database_does_not_empty_the_tree(workshop: Workshop) -> None:
     with pytest.raises(DatabaseEmpty):
         second(workshop).resume()
     assert documents_of(workshop.services.tree.root) == before
+
+
+def test_companions_never_claim_a_release_without_its_document(workshop: Workshop) -> None:
+    """They are written after a commit whose publishing has not come to mark it yet."""
+    workshop.add()
+    workshop.settle()
+    with workshop.services.database.writing() as session:
+        record(session, COMMAND_LINE, wheel_of(version="2.0"))
+    workshop.publisher._companions.mark(DEMO, {"1.0"})
+    workshop.publisher.settle(DEMO)
+    assert {
+        r["version"] for r in page(workshop.publisher, "projects/demo/index.json")["releases"]
+    } == {"1.0", "2.0"}
+    assert page(workshop.publisher, "pypi/demo/2.0/json")["info"]["version"] == "2.0"
