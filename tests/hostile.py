@@ -39,6 +39,7 @@ _FORM = (
     form_row("digest-mismatch", "wrong blake2", blake2_256_digest="0" * 64),
     form_row("digest-mismatch", "wrong md5", md5_digest="0" * 32),
     named_row("type-unsupported", "demo-1.0-py3.11.egg"),
+    named_row("filename-invalid", "demo-1.0.tar.gz.zip"),
     named_row("type-unsupported", "demo-1.0.exe"),
     named_row("type-unsupported", "demo-1.0.tar.bz2"),
     named_row("filename-invalid", "demo-1.0-py3-none.whl"),

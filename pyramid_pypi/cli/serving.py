@@ -19,7 +19,7 @@ from waitress.server import create_server
 
 from pyramid_pypi import bootstrap, environment
 from pyramid_pypi.app import make_app
-from pyramid_pypi.cli.connections import KeptChannel
+from pyramid_pypi.cli.connections import MAX_HEADER_BYTES, KeptChannel
 from pyramid_pypi.cli.invocation import Invocation
 from pyramid_pypi.cli.memory import share_arenas
 from pyramid_pypi.cli.options import pass_invocation, shared_options
@@ -132,6 +132,7 @@ def _waitress(application: Any, settings: Settings, listener: socket.socket) -> 
         # The application bounds files exactly, and asks who sends them; this bounds what
         # waits on disk before it can, whoever sends it.
         max_request_body_size=most_form_bytes(settings.upload_max_file_bytes),
+        max_request_header_size=MAX_HEADER_BYTES,
         ident=None,
         clear_untrusted_proxy_headers=True,
         expose_tracebacks=False,

@@ -182,7 +182,8 @@ def _sdist_name(filename: str, form: Form) -> ArtifactName:
     Older sdists have hyphens in the name, and some in the version: there the form's
     name, which is checked against the file later, decides.
     """
-    stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
+    ending = next(ending for ending in _SDIST_ENDINGS if filename.endswith(ending))
+    stem = filename.removesuffix(ending)
     name, version = _split_stem(stem, form_value(form, "name"))
     if not is_valid(name) or version is None:
         raise FilenameInvalid(f"{shown(filename)} is not NAME-VERSION with a valid version.")

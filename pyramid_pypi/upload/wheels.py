@@ -33,7 +33,8 @@ _HASHES = frozenset(("sha256", "sha384", "sha512"))
 _MAX_WHEEL_BYTES = 64 * 1024
 _MAX_ENTRY_POINTS_BYTES = 1024 * 1024
 _MAX_RECORD_BYTES = 8 * 1024 * 1024
-_WHEEL_VERSION = re.compile(rb"^Wheel-Version:[ \t]*1\.[0-9]+[ \t]*\r?$", re.MULTILINE | re.I)
+_WHEEL_VERSION = re.compile(rb"^Wheel-Version:[ \t]*(.*?)[ \t]*\r?$", re.MULTILINE | re.I)
+_READABLE_VERSION = re.compile(rb"1\.[0-9]+\Z")
 # An installer makes files of these names in the directory of scripts.
 _SCRIPT_NAME = re.compile(r"(?!\.{1,2}\Z)[^/\\:\x00-\x1f\x7f]+\Z")
 
@@ -82,7 +83,8 @@ def _dist_info(members: Mapping[str, Member], artifact: ArtifactName) -> str:
 
 def _check_wheel_version(file: BinaryIO, member: Member) -> None:
     # Installers must refuse another major version.
-    if not _WHEEL_VERSION.search(read_member(file, member, _MAX_WHEEL_BYTES)):
+    stated = _WHEEL_VERSION.findall(read_member(file, member, _MAX_WHEEL_BYTES))
+    if len(stated) != 1 or not _READABLE_VERSION.match(stated[0]):
         raise NotAWheel("WHEEL does not say Wheel-Version 1.")
 
 

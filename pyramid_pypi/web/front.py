@@ -25,9 +25,9 @@ _HOST = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?\.?|\[[0-9A-Fa-f:.]{2,45}\])"
     r"(?::[0-9]{1,5})?\Z"
 )
-# Dot segments, NUL, Pyramid's own "@@" for naming a view, and two slashes at the start,
-# which in a Location would begin the name of another host.
-_ODD_PATH = re.compile(r"\A//|/\.\.?(?:/|\Z)|\x00|/@@")
+# Dot segments, NUL, Pyramid's own "@@" for naming a view, and two slashes: at the start of
+# a Location they would begin the name of another host, later on relative links break.
+_ODD_PATH = re.compile(r"//|/\.\.?(?:/|\Z)|\x00|/@@")
 # Pyramid would let this header move the root of the site.
 _VIRTUAL_ROOT = "HTTP_X_VHM_ROOT"
 _MOST_REMEMBERED = 256

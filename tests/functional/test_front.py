@@ -111,6 +111,8 @@ def test_named_hosts(services: Environment, publisher: Publisher) -> None:
         ("//simple", 400),
         ("//evil.example/simple", 400),
         ("///simple", 400),
+        ("/simple//demo/", 400),
+        ("/simple/demo//", 400),
         ("/" + "x" * 10_000, 404),
         ("/" + "x/" * 5_000, 404),
     ],
