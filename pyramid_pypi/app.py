@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from threading import Semaphore
 from typing import Any
 
 from pyramid.config import Configurator
@@ -71,6 +72,8 @@ def _equip(registry: Any, services: Environment, publisher: Publisher) -> None:
     registry.recent = recent
     registry.tree_root = tree_root
     registry.documents = Documents(tree_root, recent, max_age_s=chosen.simple_max_age_s)
+    # The other half of the threads is for those who do not wait.
+    registry.seats = Semaphore(chosen.server_threads // 2)
     by_nginx = chosen.files_offload == "x-accel"
     registry.accel_prefix = chosen.files_accel_prefix if by_nginx else None
 

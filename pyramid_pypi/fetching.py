@@ -8,6 +8,8 @@ that happens here.  Only addresses that the operator has configured are asked so
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import requests
@@ -16,6 +18,8 @@ from urllib3.exceptions import HTTPError
 from pyramid_pypi.errors import Refusal
 
 _BLOCK_BYTES = 64 * 1024
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "pyramid_pypi"}
+_FAILURES = (requests.RequestException, HTTPError, OSError, ValueError)
 
 
 class FetchFailed(Refusal):
@@ -35,6 +39,77 @@ class Answer:
     elapsed_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An answer whose body is still to come, in `blocks`."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    blocks: Iterator[bytes]
+
+
+class Caller:
+    """Asks one server again and again, over a connection that is kept; one thread's own."""
+
+    def __init__(self) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxies, no ~/.netrc
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._session.close()
+
+    @contextmanager
+    def asking(
+        self,
+        url: str,
+        *,
+        deadline_s: float,
+        silence_s: float | None = None,
+        method: str = "GET",
+    ) -> Iterator[Coming]:
+        """Give the answer to `method` `url`; redirects are answers too, not followed.
+
+        The body comes while its blocks are taken, within `deadline_s` of the call and with
+        no silence longer than `silence_s`; who takes no more of them ends the connection,
+        and nothing further is read.
+
+        Raises:
+            FetchFailed: no answer, or no whole body, within these bounds.
+        """
+        deadline = time.monotonic() + deadline_s
+        with _worded(url):
+            response = self._session.request(
+                method,
+                url,
+                stream=True,
+                allow_redirects=False,
+                timeout=deadline_s if silence_s is None else silence_s,
+                headers=_HEADERS,
+            )
+        with response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            yield Coming(response.status_code, headers, _blocks(url, response, deadline))
+
+    def fetch(self, url: str, *, deadline_s: float, max_bytes: int) -> Answer:
+        """Return the answer to ``GET url``, as `fetch` does."""
+        started = time.monotonic()
+        content = bytearray()
+        with self.asking(url, deadline_s=deadline_s) as coming:
+            for block in coming.blocks:
+                content += block
+                if len(content) > max_bytes:
+                    raise FetchFailed(f"{url}: more than {max_bytes} bytes")
+        elapsed_ms = int((time.monotonic() - started) * 1000)
+        return Answer(coming.status, coming.headers, bytes(content), elapsed_ms)
+
+
 def fetch(url: str, *, deadline_s: float = 10.0, max_bytes: int = 5_000_000) -> Answer:
     """Return the answer to ``GET url``; redirects are answers too, not followed.
 
@@ -46,41 +121,33 @@ def fetch(url: str, *, deadline_s: float = 10.0, max_bytes: int = 5_000_000) -> 
     Raises:
         FetchFailed: no whole answer within these bounds; the detail says why.
     """
-    started = time.monotonic()
-    with requests.Session() as session:
-        session.trust_env = False  # no proxies, no ~/.netrc
-        try:
-            with session.get(
-                url,
-                stream=True,
-                allow_redirects=False,
-                timeout=deadline_s,
-                headers={"Accept-Encoding": "identity", "User-Agent": "pyramid_pypi"},
-            ) as response:
-                content = _body(response, started + deadline_s, max_bytes)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from error
-    return Answer(
-        status=response.status_code,
-        headers={name.lower(): value for name, value in response.headers.items()},
-        content=content,
-        elapsed_ms=int((time.monotonic() - started) * 1000),
-    )
+    with Caller() as caller:
+        return caller.fetch(url, deadline_s=deadline_s, max_bytes=max_bytes)
 
 
-def _body(response: requests.Response, deadline: float, max_bytes: int) -> bytes:
-    content = bytearray()
-    while True:
-        # read1: what has come, without waiting for a whole block that may never fill.
-        block = response.raw.read1(_BLOCK_BYTES)
-        if not block:
-            break
-        content += block
-        if len(content) > max_bytes:
-            raise FetchFailed(f"{response.url}: more than {max_bytes} bytes")
+@contextmanager
+def _worded(url: str) -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def _blocks(url: str, response: requests.Response, deadline: float) -> Iterator[bytes]:
+    came = 0
+    while block := _next_block(url, response):
+        came += len(block)
+        yield block
         if time.monotonic() > deadline:
-            raise FetchFailed(f"{response.url}: the answer drips")
+            raise FetchFailed(f"{url}: the answer drips")
     stated = response.headers.get("Content-Length")
-    if stated is not None and stated.isdigit() and int(stated) != len(content):
-        raise FetchFailed(f"{response.url}: {len(content)} of {stated} bytes came")
-    return bytes(content)
+    wanted = stated if response.request.method != "HEAD" else None
+    if wanted is not None and wanted.isdigit() and int(wanted) != came:
+        raise FetchFailed(f"{url}: {came} of {wanted} bytes came")
+
+
+def _next_block(url: str, response: requests.Response) -> bytes:
+    with _worded(url):
+        # read1: what has come, without waiting for a whole block that may never fill.
+        block: bytes = response.raw.read1(_BLOCK_BYTES)
+    return block

@@ -129,6 +129,7 @@ class Workshop:
         """Write everything that may lag."""
         self.publisher.settle_all()
         self.publisher.fresh_lists()
+        self.publisher.repository.refresh(whole=True)
 
 
 def later(**span: float) -> datetime:

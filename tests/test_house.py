@@ -18,7 +18,7 @@ FLOORS = (
     "values settings",
     "formats models storage fetching",
     "accounts jobs environment migrations",
-    "changes notices",
+    "changes notices following",
     "catalog mirrors",
     "hosting publishing",
     "upload worker bootstrap",
@@ -39,6 +39,10 @@ ONLY = {
     "click": {"cli"},
     "rich": {"cli"},
     "alembic": {"migrations"},
+    "tuf": {"publishing", "following"},
+    "securesystemslib": {"publishing", "following"},
+    "cryptography": {"publishing"},
+    "pysequoia": {"publishing"},
 }
 # A face may stand on the application, but not reach into another face.
 NEVER = {("cli", "web")}

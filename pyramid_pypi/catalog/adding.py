@@ -227,10 +227,18 @@ def add_file(
         version=release.version,
         release_id=release.id,
         filename=new.filename,
-        details={
-            "sha256": new.digests.sha256,
-            "size": new.digests.size_bytes,
-            "type": new.packagetype.value,
-        },
+        details=_told(new),
         grown_bytes=new.digests.size_bytes,
     )
+
+
+def _told(new: NewFile) -> dict[str, Any]:
+    """Return what followers must know to show the file on its simple page themselves."""
+    told = {
+        "sha256": new.digests.sha256,
+        "size": new.digests.size_bytes,
+        "type": new.packagetype.value,
+        "requires_python": new.requires_python,
+        "core_metadata_sha256": new.core_metadata_sha256,
+    }
+    return {key: value for key, value in told.items() if value is not None}

@@ -21,7 +21,8 @@ from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.cli.sessions import database_errors
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import Refusal
-from pyramid_pypi.publishing import fsck
+from pyramid_pypi.publishing import fsck, standing
+from pyramid_pypi.publishing.keys import Keyring
 
 _LEAST_SQLITE = (3, 35, 0)  # RETURNING and ALTER TABLE DROP COLUMN
 _LEAST_FREE_BYTES = 1024**3
@@ -127,6 +128,15 @@ def _tree(environment: Environment) -> Seen:
     return Seen(shown == newest, f"the tree shows serial {shown}, the journal ends at {newest}")
 
 
+def _keys(environment: Environment) -> Seen:
+    if not environment.settings.signing_enabled:
+        return Seen(good=True, detail="signing.enabled is off")
+    keyring = Keyring(environment.settings.keys_dir)
+    found = standing.look(environment.tree, keyring, environment.clock())
+    sentences = [*found.due, *(f"advice: {sentence}" for sentence in found.advice)]
+    return Seen(not found.due, "; ".join(sentences) or f"{len(found.keys)} keys")
+
+
 def _address(environment: Environment) -> Seen:
     url = environment.settings.site_public_url
     if not url:
@@ -163,6 +173,7 @@ _CHECKS: dict[str, Callable[[Environment], Seen]] = {
     "disk": _room,
     "token file": _token,
     "published tree": _tree,
+    "signing keys": _keys,
     "address": _address,
     "server": _server,
 }

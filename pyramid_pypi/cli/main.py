@@ -1,7 +1,7 @@
 """The command ``pyramid-pypi``: its verbs, loaded when called, and how it ends.
 
 Exit status: 0 done, 1 failure or refusal, 2 wrong usage, 3 findings (`fsck`, `doctor`,
-`config check`).
+`config check`, `keys status`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ VERBS = {
     "token": ("people:token", "Create, list and revoke API tokens."),
     "project": ("projects:project", "Yank, delete, set status and roles."),
     "import": ("importing:import_group", "Take in many files at once."),
+    "keys": ("keys:keys", "Make, change and look at the keys that sign the metadata."),
     "publish": ("upkeep:publish", "Bring the published tree up to date."),
     "fsck": ("upkeep:fsck", "Compare database, release files and published tree."),
+    "verify": ("verifying:verify", "Check a published tree by its signatures and hashes."),
     "config": ("configuring:config", "Show or check the settings."),
     "doctor": ("diagnosing:doctor", "Look for what keeps the index from working well."),
     "client": ("clients:client", "Print the settings of pip, uv and twine for this index."),

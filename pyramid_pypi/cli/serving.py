@@ -23,6 +23,7 @@ from pyramid_pypi.cli.connections import MAX_HEADER_BYTES, KeptChannel
 from pyramid_pypi.cli.invocation import Invocation
 from pyramid_pypi.cli.memory import share_arenas
 from pyramid_pypi.cli.options import pass_invocation, shared_options
+from pyramid_pypi.publishing.bell import Bell
 from pyramid_pypi.settings import Settings
 from pyramid_pypi.upload.values import most_form_bytes
 
@@ -81,7 +82,7 @@ def serve(invocation: Invocation, host: str, port: int, threads: int | None) -> 
             server = _waitress(application, settings, listener)
             _on_signal(stopping, server)
             _announce(invocation, address, settings)
-            _run(server, stopping)
+            _run(server, stopping, index.publisher.state.bell)
         finally:
             index.stop()
 
@@ -171,7 +172,7 @@ def _announce(invocation: Invocation, address: str, settings: Settings) -> None:
         invocation.say(f"Users reach it at: {settings.site_public_url}")
 
 
-def _run(server: Any, stopping: threading.Event) -> None:
+def _run(server: Any, stopping: threading.Event, bell: Bell) -> None:
     """Serve until `stopping`, then until the requests in progress are answered.
 
     waitress's own `run` ends its loop at once, and answers still in its buffers with it.
@@ -179,6 +180,7 @@ def _run(server: Any, stopping: threading.Event) -> None:
     while not stopping.is_set():
         _turn(server)
     _LOG.info("stopping")
+    bell.close()  # requests that wait for news are answered now
     wasyncore.dispatcher.close(server)  # no new connections; the trigger stays open
     deadline = time.monotonic() + _DRAIN_S
     while _busy(server) and time.monotonic() < deadline:

@@ -78,4 +78,5 @@ def publish(publisher: Publisher, session: Session) -> None:
 def finish(publisher: Publisher) -> None:
     """Write what follows a change, and leave nothing of it to the next start."""
     publisher.fresh_lists()
+    publisher.repository.refresh()
     publisher.checkpoint()

@@ -26,6 +26,7 @@ def init(invocation: Invocation) -> None:
         publisher = bootstrap.open_publisher(environment)
         publisher.publish_gap()
         publisher.fresh_lists()
+        publisher.repository.refresh(whole=True)
     invocation.show({"data": str(folder), "admin_token": str(token_path.absolute())})
 
 
@@ -73,6 +74,7 @@ def publish(invocation: Invocation, rebuild: bool) -> None:
             publisher.rebuild_all()
         publisher.settle_all()
         publisher.fresh_lists()
+        publisher.repository.refresh(whole=True)
     failures = [
         {"project": failure.project, "error": failure.error}
         for failure in publisher.failures.values()

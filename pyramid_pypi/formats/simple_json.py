@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyramid_pypi.formats.canonical import json_document
+from pyramid_pypi.formats.canonical import encode, json_document
 from pyramid_pypi.formats.simple import API_VERSION, SimpleList, SimplePage
+from pyramid_pypi.values.digests import sha256_hex
 
 
-def page(simple_page: SimplePage) -> bytes:
-    """Return the page of one project, for ``/simple/NAME/``."""
+def page(simple_page: SimplePage, html: bytes) -> bytes:
+    """Return the page of one project, for ``/simple/NAME/``.
+
+    A private key (PEP 700) names its twin `html`, so that one digest vouches for both.
+    """
     status = {"status": simple_page.status}
     if simple_page.status_reason:
         status["reason"] = simple_page.status_reason
@@ -24,10 +28,10 @@ def page(simple_page: SimplePage) -> bytes:
             "versions": simple_page.versions,
         }
     )
-    # "files" sorts before every other key, so the written parts go in front as they are;
-    # in one join, because a copy of a large page costs more than all else.
+    # "_html" and "files" sort before every other key, so the written parts go in front as
+    # they are; in one join, because a copy of a large page costs more than all else.
     parts = [file.json_fragment for file in simple_page.listed_files] or [b""]
-    parts[0] = b'{"files":[' + parts[0]
+    parts[0] = b'{"_html":' + encode(_twin(html)) + b',"files":[' + parts[0]
     parts[-1] += b"]," + rest[1:]
     return b",".join(parts)
 
@@ -39,6 +43,10 @@ def project_list(simple_list: SimpleList) -> bytes:
     """
     projects = [{"_last-serial": serial, "name": name} for name, serial in simple_list.projects]
     return json_document({"meta": _meta(simple_list.serial), "projects": projects})
+
+
+def _twin(html: bytes) -> dict[str, Any]:
+    return {"sha256": sha256_hex(html), "size": len(html)}
 
 
 def _meta(serial: int) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
-from pyramid_pypi.publishing import orphans
+from pyramid_pypi.publishing import orphans, sweeping
 from pyramid_pypi.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 _TICK_S = 0.25
 _FOLLOW_S = 1.0  # a release of several files has its companions written once
 _POLL_S = 1.0  # for changes that another process committed and did not publish
+_POINTER_S = 1.0  # its time, in whole seconds, grows with each
 _RETRY_S = 30.0
 _REST = 20.0  # times what a step took, before it comes again: uploads go first
 _SWEEP_S = 6 * 3600.0
@@ -42,6 +44,7 @@ class Caretaker:
             (_POLL_S, publisher.publish_gap),
             (_POLL_S, self._clear_orphans),
             (settings.publish_lists_s, publisher.fresh_lists),
+            (_POINTER_S, publisher.repository.refresh),
             (settings.publish_checkpoint_s, publisher.checkpoint),
             (_RETRY_S, publisher.retry_failures),
             (_SWEEP_S, self._sweep),
@@ -55,7 +58,9 @@ class Caretaker:
         """End after the present step, with lists and a checkpoint that leave nothing to do."""
         self._stopping.set()
         self._thread.join()
-        for step in (self._publisher.fresh_lists, self._publisher.checkpoint):
+        publisher = self._publisher
+        whole = partial(publisher.repository.refresh, whole=True)
+        for step in (publisher.fresh_lists, whole, publisher.checkpoint):
             self._guarded(step)
 
     def _run(self) -> None:
@@ -82,7 +87,7 @@ class Caretaker:
 
     def _sweep(self) -> None:
         environment = self._publisher.environment
-        removed = environment.tree.sweep(keep_s=environment.settings.publish_keep_s)
+        removed = sweeping.sweep(environment)
         log.debug("swept %d superseded documents", removed)
 
     def _guarded(self, step: Callable[[], object]) -> bool:

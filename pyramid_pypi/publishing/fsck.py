@@ -262,7 +262,7 @@ def _wrong_documents(publisher: Publisher, name: ProjectName) -> list[str]:
         elif twin is not None and twin != gzip_bytes(content):
             wrong.append(f"{path}.gz")
     versions = [release.version for release in document.releases]
-    made = documents.companion_documents(document, versions, publisher.site)
+    made = documents.companions_and_manifest(document, versions, publisher.site)
     wrong.extend(path for path, content in made if not tree.holds(path, content))
     listed = {release.version for release in document.listed_releases}
     strays = sorted(set(tree.names(f"pypi/{name}")) - listed)

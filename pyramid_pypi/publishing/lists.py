@@ -7,6 +7,7 @@ way of a publish (docs/adr/0003).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from pyramid_pypi.catalog import reading
 from pyramid_pypi.changes import journal
@@ -35,6 +36,10 @@ class Lists:
         self._patience = patience
         self._show = show
         self._turn = Turn(environment.settings.data_dir / "lists.lock")
+
+    def still(self) -> AbstractContextManager[None]:
+        """Keep the lists as they are meanwhile."""
+        return self._turn.taken()
 
     def refresh(self, serial: int) -> None:
         """Write the lists unless they show `serial` of the tree or a later one.

@@ -6,10 +6,28 @@ the same however large the store is; `fsck` looks everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import select
 
+from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.models.catalog import File
+from pyramid_pypi.models.journal import ChangeKind
+
+
+def doubt_deleted(environment: Environment, changes: Iterable[ChangeEntry]) -> bool:
+    """Mark the bytes of files that `changes` deleted for removal; return whether there are any.
+
+    To remove them while publishing would mean to wait for uploads, and an import
+    publishes while it holds off the removal of blobs.
+    """
+    marked = False
+    for change in changes:
+        if change.kind is ChangeKind.FILE_DELETED and change.filename:
+            environment.blobs.doubt(str(change.details["sha256"]), change.filename)
+            marked = True
+    return marked
 
 
 def clear(environment: Environment) -> bool:

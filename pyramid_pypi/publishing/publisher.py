@@ -20,16 +20,15 @@ from sqlalchemy.orm import Session
 
 from pyramid_pypi.catalog import reading
 from pyramid_pypi.changes import journal
-from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.pages import Site
-from pyramid_pypi.models.journal import ChangeKind
 from pyramid_pypi.publishing import documents, orphans, restored, touched
 from pyramid_pypi.publishing.companions import Companions
 from pyramid_pypi.publishing.failures import Failures, going_on
 from pyramid_pypi.publishing.lists import Lists
 from pyramid_pypi.publishing.patience import Patience
+from pyramid_pypi.publishing.repository import Repository
 from pyramid_pypi.publishing.state import Checkpoint, State
 from pyramid_pypi.publishing.touched import EVERY
 from pyramid_pypi.publishing.turns import Turn, TurnTaken
@@ -48,9 +47,12 @@ class Publisher:
         self.state = State(environment.settings.data_dir)
         self.failures = Failures(environment.clock)
         self._writer = DocumentWriter(environment.tree, site)
-        patience = Patience()
-        self._companions = Companions(environment, self._writer, self.failures, patience)
-        self._lists = Lists(environment, self._writer, patience, self._show)
+        self._patience = Patience()
+        self._companions = Companions(environment, self._writer, self.failures, self._patience)
+        self._lists = Lists(environment, self._writer, self._patience, self._show)
+        self.repository = Repository(
+            environment, self._companions, self._lists, self.resting, title=site.title
+        )
         self._reader = reading.SimpleReader()
         self._turn = Turn(environment.settings.data_dir / "publish.lock")
         # Projects published here since the last checkpoint: what follows is remembered.
@@ -169,6 +171,11 @@ class Publisher:
         """Write the lists of all projects, if they are older than the tree."""
         self._lists.refresh(self.serial)
 
+    def fresh_pointer(self) -> None:
+        """Bring the pointer of the repository up to date, for a reader who asks for it."""
+        with self._patience.unless_away():
+            self.repository.refresh_for_reader()
+
     def checkpoint(self) -> None:
         """Flush the documents to the disk, and note how far they have come.
 
@@ -221,6 +228,7 @@ class Publisher:
                     with self._turn.taken(), self.environment.database.reading() as session:
                         self._publish_project(session, name, only_changed=True)
                     self._companions.write(name, {EVERY}, only_changed=True)
+                    self.repository.mark([name])
 
     def rebuild_all(self, stopping: Callable[[], bool] = lambda: False) -> None:
         """Write every document that differs from what the database says it should be.
@@ -238,6 +246,7 @@ class Publisher:
         if not stopping():
             self._is_current = True
             self.rebuild_lists()
+            self.repository.rebuild()
 
     def rebuild_lists(self) -> None:
         """Write those lists of all projects that differ from what stands."""
@@ -245,11 +254,17 @@ class Publisher:
         self.fresh_lists()
 
     @contextmanager
-    def at_rest(self, name: ProjectName) -> Iterator[None]:
-        """Keep the tree still, with all that is committed of `name` published."""
+    def resting(self) -> Iterator[int]:
+        """Publish all that is committed, then keep the pages still; yield their serial."""
         with self._turn.taken():
             while self._publish_batch():
                 pass
+            yield self.serial
+
+    @contextmanager
+    def at_rest(self, name: ProjectName) -> Iterator[None]:
+        """Keep the tree still, with all that is committed of `name` published."""
+        with self.resting():
             self._companions.mend(name, {EVERY})
             yield
 
@@ -260,7 +275,7 @@ class Publisher:
                 self._publish_project(session, name)
                 self._companions.mark(name, versions)
                 self._own.add(name)
-        self._doubt_deleted_files(changes)
+        self._files_deleted |= orphans.doubt_deleted(self.environment, changes)
         if changes:
             self.state.set_published(changes[-1].serial)
         return bool(changes)
@@ -287,14 +302,3 @@ class Publisher:
             # Another version published meanwhile has its own turn to come.
             if self.environment.tree.holds(path, content):
                 self._writer.twin(path, content, twin)
-
-    def _doubt_deleted_files(self, changes: list[ChangeEntry]) -> None:
-        """Mark the bytes of deleted files for removal.
-
-        To remove them here would mean to wait for uploads while having the turn, and an
-        import publishes while it holds off the removal of blobs.
-        """
-        for change in changes:
-            if change.kind is ChangeKind.FILE_DELETED and change.filename:
-                self.environment.blobs.doubt(str(change.details["sha256"]), change.filename)
-                self._files_deleted = True

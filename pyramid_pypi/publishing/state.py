@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pyramid_pypi.publishing.bell import Bell
 from pyramid_pypi.storage import durable
 
 
@@ -33,6 +34,7 @@ class State:
     def __init__(self, folder: Path) -> None:
         self._published = folder / "published"
         self._checkpoint = folder / "checkpoint.json"
+        self.bell = Bell()  # rung when this process publishes
 
     def published(self) -> int:
         """Return the serial that the tree shows (some 3 µs)."""
@@ -54,6 +56,7 @@ class State:
             made.touch()
             os.utime(made, (serial, serial))
             os.replace(made, self._published)
+        self.bell.ring()
 
     def checkpoint(self) -> Checkpoint:
         """Return the last checkpoint; an unreadable one means to begin anew."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pyramid_pypi.formats import project_json
+from pyramid_pypi.formats import manifest
 from pyramid_pypi.formats.compression import gzip_bytes
+from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable, shadow_path
 from pyramid_pypi.formats.pages import HomeDocument, Site
 from pyramid_pypi.formats.project import ProjectDocument
 from pyramid_pypi.formats.simple import SimpleList, SimplePage
@@ -43,12 +44,21 @@ class DocumentWriter:
         *,
         only_changed: bool = False,
     ) -> None:
-        """Write what people and tools read of a project, and remove releases now gone."""
-        made = documents.companion_documents(document, versions, self._site)
+        """Write what people and tools read of a project, and remove releases now gone.
+
+        Last the manifest, which tells of the documents of all its releases.
+        """
+        name = document.name
+        before = self.manifest(ProjectName(name))
+        told = before.documents if before else {}
+        wanted = {release.version for release in document.listed_releases}
+        for version in set(self._tree.names(f"pypi/{name}")) - wanted:
+            self._tree.remove_documents(f"pypi/{name}/{version}")
+        kept = {documents.release_path(name, version) for version in wanted} & told.keys()
+        made = documents.companions_and_manifest(
+            document, versions, self._site, {path: told[path] for path in kept}
+        )
         self._put_all(made, only_changed=only_changed)
-        listed = {release.version for release in document.listed_releases}
-        for version in set(self._tree.names(f"pypi/{document.name}")) - listed:
-            self._tree.remove_folder(f"pypi/{document.name}/{version}")
 
     def lists(self, listed: SimpleList, home: HomeDocument) -> None:
         """Write the lists of all projects and the home page, where they have changed."""
@@ -61,17 +71,19 @@ class DocumentWriter:
 
     def forget_simple(self, name: ProjectName) -> None:
         """Remove the simple pages of a project that is gone."""
-        self._tree.remove_folder(f"simple/{name}")
+        self._tree.remove_documents(f"simple/{name}")
 
     def forget_companions(self, name: ProjectName) -> None:
         """Remove everything else of a project that is gone."""
-        for room in ("pypi", "projects"):
-            self._tree.remove_folder(f"{room}/{name}")
+        for room in ("projects", "pypi"):
+            self._tree.remove_documents(f"{room}/{name}")
+        for path in documents.package_paths(name):
+            self._tree.remove(path)
 
     def twin(self, path: str, content: bytes, compressed: bytes) -> None:
         """Put the `compressed` form of the document `content` beside it at `path`."""
-        shadow = sha256_hex(content) if documents.is_shadowed(path) else None
         mtime = self._tree.mtime(path)
+        shadow = _shadow(f"{path}.gz", content)
         self._tree.put(f"{path}.gz", compressed, shadow=shadow, mtime=mtime)
 
     def lacks_twin(self, path: str) -> bool:
@@ -88,8 +100,16 @@ class DocumentWriter:
 
     def companions_serial(self, name: ProjectName) -> int | None:
         """Return the serial that the companions of `name` show, None without any."""
-        shown = self._tree.read(documents.companion_path(name))
-        return project_json.serial_of(shown) if shown else None
+        shown = self.manifest(name)
+        return shown.serial if shown else None
+
+    def manifest(self, name: ProjectName) -> Manifest | None:
+        """Return the manifest of the companions of `name`, None without a whole one."""
+        content = self._tree.read(documents.manifest_path(name))
+        try:
+            return manifest.parse(content) if content else None
+        except ManifestUnreadable:
+            return None
 
     def times(self, name: ProjectName) -> tuple[int, int]:
         """Return when simple pages and companions of `name` were written, -1 for never.
@@ -97,7 +117,7 @@ class DocumentWriter:
         In seconds, by the document of each that is written last.
         """
         _, page = documents.simple_paths(name)
-        return self._time(page), self._time(documents.companion_path(name))
+        return self._time(page), self._time(documents.manifest_path(name))
 
     def _time(self, path: str) -> int:
         try:
@@ -131,7 +151,13 @@ class DocumentWriter:
             self._tree.remove(f"{path}.gz")
             if len(content) > COMPRESS_AT_ONCE_BYTES:
                 self.uncompressed.add(path)
-        shadow = sha256_hex(content) if documents.is_shadowed(path) else None
-        mtime = self._tree.put(path, content, shadow=shadow)
+        mtime = self._tree.put(path, content, shadow=_shadow(path, content))
         if at_once:
-            self._tree.put(f"{path}.gz", gzip_bytes(content), shadow=shadow, mtime=mtime)
+            twin_path = f"{path}.gz"
+            shadow = _shadow(twin_path, content)
+            self._tree.put(twin_path, gzip_bytes(content), shadow=shadow, mtime=mtime)
+
+
+def _shadow(path: str, content: bytes) -> str | None:
+    """Return where the version `content` of `path` also lies; a twin's is its document's."""
+    return shadow_path(path, sha256_hex(content)) if documents.is_shadowed(path) else None

@@ -11,11 +11,12 @@ Three promises of every stable path, by which readers and rsync live:
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 from pyramid_pypi.storage import durable
@@ -23,7 +24,8 @@ from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.values.instants import Clock
 
 SHADOWS = "v"
-_SHADOWED_ROOM = "simple"
+_SHADOW_NAME = re.compile(r"[0-9a-f]{64}(\..*)?")
+_TRIES = 5  # a sweep may remove an empty folder that a document is just about to enter
 
 
 class Tree:
@@ -40,10 +42,9 @@ class Tree:
     ) -> int:
         """Show `content` at the stable `path`; return its modification time in seconds.
 
-        With `shadow`, the sha256 of the document (of a compressed twin, that of the
-        document it is the twin of), the version also appears as ``v/SHADOW.EXT`` beside
-        it, first.  A twin is given the `mtime` of its document, by which readers tell
-        that they belong together.
+        With `shadow`, a path, the version also appears there, first.  A compressed twin
+        is given the `mtime` of its document, by which readers tell that they belong
+        together.
         """
         # Plain strings: this is done half a dozen times for each upload.
         target = f"{self._root}{path}"
@@ -53,14 +54,29 @@ class Tree:
         try:
             _write(temporary, content, mtime)
             if shadow is not None:
-                folder, _, name = target.rpartition("/")
-                extension = name.partition(".")[2]
-                _link(temporary, f"{folder}/{SHADOWS}/{shadow}.{extension}")
+                _link(temporary, f"{self._root}{shadow}")
             _replace(temporary, target)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
         return mtime
+
+    def adopt(self, path: str, file: Path) -> None:
+        """Show the finished `file`, of the same file system, at the stable `path`.
+
+        For documents too large to be held in memory; their name is their hash, so the
+        time of the file is as good as any.
+        """
+        _replace(str(file), f"{self._root}{path}")
+
+    def link(self, path: str, shadow: str) -> None:
+        """Show the version that stands at `path` at the path `shadow` too.
+
+        Raises:
+            FileNotFoundError: nothing stands at `path`.
+        """
+        with suppress(FileExistsError):
+            _entering(f"{self._root}{shadow}", lambda to: os.link(f"{self._root}{path}", to))
 
     def holds(self, path: str, content: bytes) -> bool:
         """Tell whether the stable `path` shows just `content` already."""
@@ -69,6 +85,14 @@ class Tree:
             return target.stat().st_size == len(content) and target.read_bytes() == content
         except (FileNotFoundError, NotADirectoryError):
             return False
+
+    def sha256(self, path: str) -> str | None:
+        """Return the sha256 of the document at `path`, None when there is none."""
+        try:
+            with open(self.root / path, "rb") as document:
+                return hashlib.file_digest(document, "sha256").hexdigest()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     def size_bytes(self, path: str) -> int:
         """Return the size of the document at `path`, 0 when there is none."""
@@ -96,8 +120,28 @@ class Tree:
         """Remove the document at `path`; its shadows stay until `sweep`."""
         (self.root / path).unlink(missing_ok=True)
 
+    def remove_documents(self, folder: str) -> None:
+        """Remove everything in `folder` but its shadows, which stay until `sweep`.
+
+        Raises:
+            OSError: something of it cannot be removed.
+        """
+        try:
+            entries = sorted((self.root / folder).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            if entry.name == SHADOWS:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                self.remove_documents(f"{folder}/{entry.name}")
+            else:
+                entry.unlink(missing_ok=True)
+        with suppress(OSError):
+            (self.root / folder).rmdir()
+
     def remove_folder(self, path: str) -> None:
-        """Remove the folder `path` with all that is in it.
+        """Remove the folder `path` with all that is in it, shadows too.
 
         Raises:
             OSError: something of it cannot be removed.
@@ -109,23 +153,44 @@ class Tree:
                 shutil.rmtree(folder)
 
     def names(self, room: str) -> Iterator[str]:
-        """Yield the names of the folders in `room`, such as ``simple``, in byte order."""
+        """Yield the names of the folders in `room`, such as ``simple``, in byte order.
+
+        Folders where nothing but shadows is left do not count.
+        """
         try:
             with os.scandir(self.root / room) as entries:
                 found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return
-        yield from sorted(found)
+        for name in sorted(found):
+            # In a room a project may be called so; below it no release is.
+            is_shadows = name == SHADOWS and "/" in room
+            if not is_shadows and self._has_documents(f"{room}/{name}"):
+                yield name
 
-    def sweep(self, *, keep_s: int) -> int:
-        """Remove shadows superseded more than `keep_s` ago; return how many.
+    def _has_documents(self, folder: str) -> bool:
+        try:
+            with os.scandir(self.root / folder) as entries:
+                inside = [entry for entry in entries if entry.name != SHADOWS]
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return any(
+            not entry.is_dir(follow_symlinks=False)
+            or self._has_documents(f"{folder}/{entry.name}")
+            for entry in inside
+        )
 
-        A version was superseded when the next one of its kind was written.
+    def sweep(self, room: str, *, keep_s: int) -> int:
+        """Remove the shadows below `room` superseded more than `keep_s` ago; return how many.
+
+        A shadow is current while a document beside it is the same inode.  When it ceased
+        to be, the kernel has noted: the loss of a name is a change of the inode.
         """
         before = self._clock().timestamp() - keep_s
         return sum(
-            self._sweep_folder(self.root / _SHADOWED_ROOM / name / SHADOWS, before)
-            for name in self.names(_SHADOWED_ROOM)
+            _sweep_folder(Path(folder), before)
+            for folder, folders, _ in os.walk(self.root / room, topdown=False)
+            if SHADOWS in folders
         )
 
     def sync(self) -> None:
@@ -138,23 +203,6 @@ class Tree:
             return max(now, int(os.stat(target).st_mtime) + 1)
         except (FileNotFoundError, NotADirectoryError):
             return now
-
-    def _sweep_folder(self, folder: Path, before: float) -> int:
-        try:
-            shadows = [(p.stat().st_mtime, p.name, p) for p in folder.iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
-        removed = 0
-        by_kind: dict[str, list[tuple[float, str, Path]]] = {}
-        for shadow in shadows:
-            by_kind.setdefault(shadow[1].partition(".")[2], []).append(shadow)
-        for versions in by_kind.values():
-            versions.sort()
-            for (_, _, path), (superseded_at, _, _) in pairwise(versions):
-                if superseded_at < before:
-                    path.unlink(missing_ok=True)
-                    removed += 1
-        return removed
 
 
 def _write(path: str, content: bytes, mtime: int) -> None:
@@ -170,10 +218,7 @@ def _write(path: str, content: bytes, mtime: int) -> None:
 
 def _link(temporary: str, shadow: str) -> None:
     try:
-        os.link(temporary, shadow)
-    except FileNotFoundError:
-        Path(shadow).parent.mkdir(parents=True, exist_ok=True)
-        os.link(temporary, shadow)
+        _entering(shadow, lambda to: os.link(temporary, to))
     except FileExistsError:
         # An earlier version has come back, and is the newest again by its time.
         os.replace(temporary, shadow)
@@ -181,8 +226,33 @@ def _link(temporary: str, shadow: str) -> None:
 
 
 def _replace(temporary: str, target: str) -> None:
+    _entering(target, lambda to: os.replace(temporary, to))
+
+
+def _entering(target: str, enter: Callable[[str], None]) -> None:
+    """Do `enter` with `target`, whose folder is made if need be."""
+    for _ in range(_TRIES):
+        try:
+            return enter(target)
+        except FileNotFoundError:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+    return enter(target)
+
+
+def _sweep_folder(folder: Path, before: float) -> int:
+    """Remove what is superseded of the shadows in `folder`, and what is empty then."""
+    removed = 0
     try:
-        os.replace(temporary, target)
-    except FileNotFoundError:
-        Path(target).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(temporary, target)
+        with os.scandir(folder) as beside:
+            current = {entry.inode() for entry in beside if not entry.is_dir()}
+        with os.scandir(folder / SHADOWS) as shadows:
+            found = [entry for entry in shadows if _SHADOW_NAME.fullmatch(entry.name)]
+        for shadow in found:
+            if shadow.inode() not in current and shadow.stat().st_ctime < before:
+                Path(shadow).unlink(missing_ok=True)
+                removed += 1
+        (folder / SHADOWS).rmdir()
+        folder.rmdir()
+    except OSError:
+        return removed  # what is not empty stays, and what another removed is gone
+    return removed

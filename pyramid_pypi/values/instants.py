@@ -17,3 +17,18 @@ def system_clock() -> datetime:
 def iso_instant(at: datetime) -> str:
     """Return `at` as PEP 700 writes upload times: ``yyyy-mm-ddThh:mm:ss.ffffffZ``."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def instant_of(text: str) -> datetime:
+    """Return the instant that `iso_instant` wrote as `text`.
+
+    Raises:
+        ValueError: it is written in any other way.
+    """
+    try:
+        at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        at = None
+    if at is None or iso_instant(at) != text:
+        raise ValueError(f"{text[:40]!r} is not written as an instant")
+    return at

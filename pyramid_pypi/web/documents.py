@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 import zlib
@@ -13,6 +14,9 @@ from pyramid_pypi.web import answers
 from pyramid_pypi.web.answers import Answer, Headers
 from pyramid_pypi.web.negotiation import Representation
 from pyramid_pypi.web.recent import Ready, Recent, state_of
+
+FOREVER = "max-age=31536000, immutable, public"
+"""Cache-Control of what never changes under its name."""
 
 _ETAG_CHARS = 32
 # Inside a JSON string the quotes before the colon would be escaped.
@@ -25,24 +29,39 @@ class Documents:
     def __init__(self, root: str, recent: Recent, *, max_age_s: int) -> None:
         self._root = root.rstrip("/") + "/"
         self._recent = recent
-        self._cache_control = f"max-age={max_age_s}, public"
+        self.cache_control = f"max-age={max_age_s}, public"
+        """Of documents that change."""
 
-    def find(self, name: str, chosen: Representation, *, compressed: bool) -> Ready | None:
+    def find(
+        self,
+        name: str,
+        chosen: Representation,
+        *,
+        compressed: bool,
+        most_bytes: float = math.inf,
+    ) -> Ready | None:
         """Return the document at the tree path `name`, or None if there is none.
 
-        With `compressed` the twin in gzip is given, if it stands beside the document.
+        With `compressed` the twin in gzip is given, if it stands beside the document.  What
+        has more than `most_bytes` is not read, as if it were not there.
         """
         path = self._root + name
         if compressed:
             twin = self._recent.get(
                 (name, chosen.content_type, True),
                 path + ".gz",
-                lambda twin_path, _: self._prepare_twin(path, twin_path, chosen),
+                lambda twin_path, stat: (
+                    self._prepare_twin(path, twin_path, chosen)
+                    if stat.st_size <= most_bytes
+                    else None
+                ),
             )
             if twin is not None:
                 return twin
         return self._recent.get(
-            (name, chosen.content_type, False), path, lambda *_: self._prepare(path, chosen)
+            (name, chosen.content_type, False),
+            path,
+            lambda _, stat: self._prepare(path, chosen) if stat.st_size <= most_bytes else None,
         )
 
     def _prepare(self, path: str, chosen: Representation) -> Ready | None:
@@ -74,8 +93,8 @@ class Documents:
     def _headers(self, chosen: Representation, content: bytes) -> Headers:
         headers = [
             ("Content-Type", chosen.content_type),
-            ("Cache-Control", self._cache_control),
-            ("Vary", "Accept, Accept-Encoding"),
+            ("Cache-Control", FOREVER if chosen.is_immutable else self.cache_control),
+            ("Vary", "Accept, Accept-Encoding" if chosen.is_chosen else "Accept-Encoding"),
             *answers.SAFE,
         ]
         if chosen.policy:

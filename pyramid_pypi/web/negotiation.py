@@ -25,6 +25,10 @@ class Representation:
     """The Content-Security-Policy it is sent with."""
     bears_serial: bool = False
     """Whether the document says its serial, for `X-PyPI-Last-Serial`."""
+    is_immutable: bool = False
+    """Whether the name of the document is of one version alone."""
+    is_chosen: bool = True
+    """Whether `Accept` chose it among others."""
 
 
 # Compared by identity: choices are remembered by menu, and hashed on every request.
@@ -56,7 +60,7 @@ _NOT_AT_ALL = re.compile(r"[ \t]*[qQ][ \t]*=[ \t]*0(?:\.0*)?[ \t]*\Z")
 _MAX_QUERY_FIELDS = 100
 
 _HTML_TYPE = "text/html; charset=utf-8"
-_JSON_V1_TYPE = "application/vnd.pypi.simple.v1+json"
+JSON_V1_TYPE = "application/vnd.pypi.simple.v1+json"
 _SIMPLE_HTML = Representation("html", _HTML_TYPE, policy=DATA_POLICY, bears_serial=True)
 _SIMPLE_HTML_V1 = Representation(
     "html",
@@ -66,14 +70,14 @@ _SIMPLE_HTML_V1 = Representation(
     bears_serial=True,
 )
 # Without any parameter: devpi compares the whole header, and takes nothing else.
-_SIMPLE_JSON = Representation("json", _JSON_V1_TYPE, bears_serial=True)
+_SIMPLE_JSON = Representation("json", JSON_V1_TYPE, bears_serial=True)
 _PAGE = Representation("html", _HTML_TYPE, policy=PAGE_POLICY)
 
 SIMPLE = Menu(
     (
         ("text/html", _SIMPLE_HTML),
         ("application/vnd.pypi.simple.v1+html", _SIMPLE_HTML_V1),
-        (_JSON_V1_TYPE, _SIMPLE_JSON),
+        (JSON_V1_TYPE, _SIMPLE_JSON),
         ("application/vnd.pypi.simple.latest+html", _SIMPLE_HTML_V1),
         ("application/vnd.pypi.simple.latest+json", _SIMPLE_JSON),
     )
@@ -84,6 +88,13 @@ PROJECT = Menu(
         ("application/json", Representation("json", "application/json")),
         ("application/xml", Representation("xml", "application/xml")),
         ("text/xml", Representation("xml", "text/xml; charset=utf-8")),
+    )
+)
+CHANGES = Menu(
+    (
+        ("application/json", Representation("json", "application/json")),
+        ("application/x-ndjson", Representation("jsonl", "application/x-ndjson")),
+        ("application/jsonl", Representation("jsonl", "application/jsonl")),
     )
 )
 HOME = Menu((("text/html", _PAGE),))
@@ -133,7 +144,7 @@ def prefers_html(accept: str | None) -> bool:
     """
     if accept is None or "text/html" not in accept.lower():
         return False
-    offers = ["text/html", "application/problem+json", "application/json", _JSON_V1_TYPE]
+    offers = ["text/html", "application/problem+json", "application/json", JSON_V1_TYPE]
     best = create_accept_header(accept).acceptable_offers(offers)
     return bool(best) and best[0][0] == "text/html"
 

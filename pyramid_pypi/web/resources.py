@@ -5,120 +5,17 @@ Each class bears its address as a template, in the words of the OpenAPI file.
 
 from __future__ import annotations
 
-import re
-
 from pyramid_pypi.web.places import InProject, ProjectRoom, Resource, named
-
-_SEGMENT_NO_ONE_HAS = re.compile(r"[\x00-\x1f\x7f/\\]")
-_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,511}\Z")
-_HEX = tuple(re.compile(rf"[0-9a-f]{{{digits}}}\Z") for digits in (2, 2, 60))
-
-
-# --- published documents --------------------------------------------------------------
-
-
-class SimpleProject(ProjectRoom):
-    """``/simple/NAME/``: the files of one project, for installers."""
-
-    path = "/simple/{name}/"
-
-
-class SimpleIndex(Resource):
-    """``/simple/``: all projects, for installers."""
-
-    path = "/simple/"
-
-    def __getitem__(self, segment: str) -> SimpleProject:
-        return SimpleProject(self, named(segment))
-
-
-class SimpleProjectOfUploader(SimpleProject):
-    """``/legacy/+simple/NAME/`` and ``/+simple/NAME/``: where hatch looks before it sends."""
-
-    path = "/legacy/+simple/{name}/"
-
-
-class SimpleIndexOfUploader(Resource):
-    """``/legacy/+simple/``: no page of its own."""
-
-    def __getitem__(self, segment: str) -> SimpleProjectOfUploader:
-        return SimpleProjectOfUploader(self, named(segment))
-
-
-class ReleaseFile(Resource):
-    """``/packages/aa/bb/REST/FILENAME`` and its ``.metadata``: bytes that never change."""
-
-    path = "/packages/{aa}/{bb}/{rest}/{filename}"
-
-    def __init__(self, parent: Resource, filename: str, digits: tuple[str, ...]) -> None:
-        super().__init__(parent, filename)
-        self.sha256 = "".join(digits)
-        self.tree_path = "/".join(("packages", *digits, filename))
-
-
-class PackageFolder(Resource):
-    """A part of the way to a release file; nothing is listed here."""
-
-    def __init__(
-        self, parent: Resource | None, name: str, digits: tuple[str, ...] = ()
-    ) -> None:
-        super().__init__(parent, name)
-        self._digits = digits
-
-    def __getitem__(self, segment: str) -> Resource:
-        depth = len(self._digits)
-        if depth == len(_HEX):
-            if not _FILENAME.match(segment):
-                raise KeyError(segment)
-            return ReleaseFile(self, segment, self._digits)
-        if not _HEX[depth].match(segment):
-            raise KeyError(segment)
-        return PackageFolder(self, segment, (*self._digits, segment))
-
-
-class JsonDocument(InProject):
-    """``/pypi/NAME/json`` and ``/pypi/NAME/VERSION/json``: PyPI's older JSON API."""
-
-    path = "/pypi/{name}/json"
-
-    def __init__(self, parent: ProjectRoom | InProject, name: str) -> None:
-        super().__init__(parent, name)
-        self.tree_path = f"pypi/{self.project}/json"
-
-
-class JsonReleaseDocument(JsonDocument):
-    """``/pypi/NAME/VERSION/json``."""
-
-    path = "/pypi/{name}/{version}/json"
-
-    def __init__(self, parent: ProjectRoom | InProject, name: str) -> None:
-        super().__init__(parent, name)
-        self.tree_path = f"pypi/{self.project}/{self.above}/json"
-
-
-class JsonRelease(InProject):
-    """``/pypi/NAME/VERSION``: no page of its own."""
-
-    rooms = {"json": JsonReleaseDocument}
-
-
-class JsonProject(ProjectRoom):
-    """``/pypi/NAME``: no page of its own."""
-
-    def __getitem__(self, segment: str) -> Resource:
-        if segment == "json":
-            return JsonDocument(self, segment)
-        if len(segment) > 256 or segment.startswith(".") or _SEGMENT_NO_ONE_HAS.search(segment):
-            raise KeyError(segment)
-        return JsonRelease(self, segment)
-
-
-class JsonApi(Resource):
-    """``/pypi/``: no page of its own."""
-
-    def __getitem__(self, segment: str) -> JsonProject:
-        return JsonProject(self, named(segment))
-
+from pyramid_pypi.web.places_feeds import Feeds
+from pyramid_pypi.web.places_published import (
+    FILENAME,
+    JsonApi,
+    PackageFolder,
+    SimpleIndex,
+    SimpleIndexOfUploader,
+)
+from pyramid_pypi.web.places_repodata import Repodata, Tuf
+from pyramid_pypi.web.places_tree import Shadow, TreeDocument, TreeFolder
 
 # --- projects, for people and for REST ------------------------------------------------
 
@@ -142,7 +39,7 @@ class ProjectFiles(InProject):
     path = "/projects/{name}/files"
 
     def __getitem__(self, segment: str) -> ProjectFile:
-        if not _FILENAME.match(segment):
+        if not FILENAME.match(segment):
             raise KeyError(segment)
         return ProjectFile(self, segment)
 
@@ -192,10 +89,29 @@ class ProjectRoles(InProject):
         return ProjectRolePlace(self, segment)
 
 
-class ProjectPlace(ProjectRoom):
+class ProjectTreeDocument(TreeDocument):
+    """``/projects/NAME/index.json`` and what stands beside it."""
+
+    path = "/projects/{name}/{document}"
+
+
+class ProjectManifest(ProjectTreeDocument):
+    """``/projects/NAME/documents.json``: hashes of all that follows the simple pages."""
+
+
+class ProjectShadow(Shadow):
+    """``/projects/NAME/v/…``."""
+
+    path = "/projects/{name}/v/{shadow}"
+
+
+class ProjectPlace(ProjectRoom, TreeFolder):
     """``/projects/NAME/``: the page of a project, its JSON and its XML."""
 
     path = "/projects/{name}/"
+    stable = ("index.html", "index.json", "index.xml", "documents.json")
+    document = ProjectTreeDocument
+    shadow = ProjectShadow
     rooms = {
         "files": ProjectFiles,
         "releases": ProjectReleases,
@@ -203,8 +119,13 @@ class ProjectPlace(ProjectRoom):
         "roles": ProjectRoles,
     }
 
+    def __getitem__(self, segment: str) -> Resource:
+        if segment == "documents.json":
+            return ProjectManifest(self, segment)
+        return super().__getitem__(segment)
 
-class Projects(Resource):
+
+class Projects(TreeFolder):
     """``/projects/``."""
 
     path = "/projects/"
@@ -260,7 +181,7 @@ class StaticFiles(Resource):
     """``/static/``: no page of its own."""
 
     def __getitem__(self, segment: str) -> StaticFile:
-        if not _FILENAME.match(segment):
+        if not FILENAME.match(segment):
             raise KeyError(segment)
         return StaticFile(self, segment)
 
@@ -271,10 +192,19 @@ class Robots(Resource):
     path = "/robots.txt"
 
 
-class Root(Resource):
+class RootDocument(TreeDocument):
+    """``/index.html``: the home page at its own name."""
+
+    path = "/index.html"
+
+
+class Root(TreeFolder):
     """``/``: the home page; also takes uploads, as some tools are set up so."""
 
     path = "/"
+    folder = ""
+    stable = ("index.html",)
+    document = RootDocument
     rooms = {
         "simple": SimpleIndex,
         "packages": PackageFolder,
@@ -283,10 +213,13 @@ class Root(Resource):
         "legacy": LegacyUpload,
         "+simple": SimpleIndexOfUploader,
         "changes": Changes,
+        "rss": Feeds,
         "problems": Problems,
         "openapi.json": OpenApi,
         "static": StaticFiles,
         "robots.txt": Robots,
+        "repodata": Repodata,
+        "tuf": Tuf,
     }
 
     def __init__(self) -> None:
@@ -297,4 +230,5 @@ class Root(Resource):
         }
 
     def __getitem__(self, segment: str) -> Resource:
-        return self._made[segment]
+        made = self._made.get(segment)
+        return made if made is not None else super().__getitem__(segment)

@@ -37,6 +37,15 @@ SAMPLES = {
     "aa": "aa",
     "bb": "bb",
     "rest": "c" * 60,
+    "list": "index.json",
+    "document": "index.json",
+    "shadow": "d" * 64 + ".json",
+    "pointer": "repomd.xml",
+    "record": "repomd.json",
+    "tree": "t",
+    "node": "1f.json",
+    "segment": "1-2.jsonl.gz",
+    "role": "timestamp.json",
 }
 OPERATIONS = sorted(
     (path, method) for path, item in CONTRACT["paths"].items() for method in METHODS & set(item)

@@ -155,7 +155,7 @@ def test_dot_segments_are_refused(wsgi: Any, client: Client, path: str) -> None:
 
 def test_a_part_in_the_middle_ends_where_it_ends(wsgi: Any) -> None:
     """Servers' own means send to the end of the file; a part before it must not use them."""
-    from pyramid_pypi.web.views.files import FileAnswer
+    from pyramid_pypi.web.sending import FileAnswer
 
     sent = FileAnswer("206 Partial Content", [], io.BytesIO(b"0123456789"), 2, 3, to_end=False)
     environ = {"REQUEST_METHOD": "GET", "wsgi.file_wrapper": FileWrapper}
@@ -165,7 +165,7 @@ def test_a_part_in_the_middle_ends_where_it_ends(wsgi: Any) -> None:
 def test_a_large_file_is_opened_once(
     client: Client, content: bytes, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyramid_pypi.web.views import files
+    from pyramid_pypi.web import sending
 
     opened = []
 
@@ -173,6 +173,6 @@ def test_a_large_file_is_opened_once(
         opened.append(name)
         return open(name, *more)
 
-    monkeypatch.setattr(files, "open", counting, raising=False)
+    monkeypatch.setattr(sending, "open", counting, raising=False)
     assert client.get(path).body == content
     assert len(opened) == 1

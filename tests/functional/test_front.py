@@ -197,7 +197,7 @@ def test_every_refusal_has_its_page(client: Client) -> None:
 def test_odds_and_ends(client: Client) -> None:
     assert client.get("/openapi.json").json["openapi"].startswith("3.1")
     client.get("/static/nothing.css", status=404)
-    client.get("/static/site.css.gz", status=404)
+    client.get("/static/site.css.gz.gz", status=404)
     assert "Disallow" in client.get("/robots.txt").text
     assert client.get("/projects/", status=302).headers["Location"] == "/simple/"
     assert "pip" in client.get("/").text

@@ -87,8 +87,10 @@ def _prepare(path: str) -> Ready:
 def static_file(context: StaticFile, request: Any) -> Answer:
     """Give a file that pages refer to; it lies in the tree, for servers without us."""
     media_type, coding = mimetypes.guess_type(context.__name__)
-    if media_type is None or coding is not None:
-        raise PageMissing  # a twin in gzip is no file of its own
+    if coding == "gzip":
+        media_type = "application/gzip"  # a twin at its own name: packed bytes, as they are
+    if media_type is None:
+        raise PageMissing
     chosen = Representation("", media_type)
     found = published.document(request, f"static/{context.__name__}", chosen)
     if found is None:

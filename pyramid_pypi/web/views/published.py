@@ -14,17 +14,17 @@ from pyramid_pypi.errors import NoSuchProject, NoSuchRelease
 from pyramid_pypi.web import answers, negotiation
 from pyramid_pypi.web.answers import Answer
 from pyramid_pypi.web.negotiation import Menu, Representation
-from pyramid_pypi.web.recent import Ready
-from pyramid_pypi.web.refusals import PageMissing
-from pyramid_pypi.web.resources import (
+from pyramid_pypi.web.places import ProjectRoom
+from pyramid_pypi.web.places_published import (
     JsonDocument,
     JsonReleaseDocument,
-    ProjectPlace,
-    Projects,
-    Root,
     SimpleIndex,
     SimpleProject,
+    SimpleProjectOfUploader,
 )
+from pyramid_pypi.web.recent import Ready
+from pyramid_pypi.web.refusals import PageMissing
+from pyramid_pypi.web.resources import ProjectPlace, Projects, Root
 from pyramid_pypi.web.security import READ
 
 
@@ -49,7 +49,8 @@ def simple_index(context: SimpleIndex, request: Any) -> Answer:
 
 
 @view_config(context=SimpleProject, request_method="GET", permission=READ)
-def simple_project(context: SimpleProject, request: Any) -> Answer:
+@view_config(context=SimpleProjectOfUploader, request_method="GET", permission=READ)
+def simple_project(context: ProjectRoom, request: Any) -> Answer:
     """Show the files of one project (PEP 503, PEP 691, PEP 700)."""
     if not request.environ["PATH_INFO"].endswith("/"):
         return _with_slash(request)

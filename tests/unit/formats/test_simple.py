@@ -15,6 +15,7 @@ from pypi_simple import ProjectPage
 
 from pyramid_pypi.formats import simple_html, simple_json
 from pyramid_pypi.formats.simple import SimpleFile, SimpleList, SimplePage, serial_of
+from pyramid_pypi.values.digests import sha256_hex
 from tests.unit.formats.samples import LEGAL_TEXT, NOON, sha256, simple_file, simple_page
 
 BASE = "https://index.example/simple/demo/"
@@ -24,10 +25,11 @@ YANKED = simple_file("demo-0.9.tar.gz", yanked=True, yanked_reason='Breaks "all"
 YANKED_SILENTLY = simple_file("demo-0.8.tar.gz", yanked=True)
 LOCAL = simple_file("demo-1!2.0+cpu-py3-none-any.whl")
 EVERY_SORT = simple_page(YANKED_SILENTLY, YANKED, PLAIN, UNKNOWNS, LOCAL)
+HTML = simple_html.page(EVERY_SORT)
 
 
 def json_of(page: SimplePage) -> Any:
-    return json.loads(simple_json.page(page))
+    return json.loads(simple_json.page(page, simple_html.page(page)))
 
 
 def html_of(page: SimplePage) -> Any:
@@ -40,7 +42,9 @@ def expected_json(page: SimplePage) -> dict[str, Any]:
     status = {"status": page.status}
     if page.status_reason:
         status["reason"] = page.status_reason
+    html_twin = simple_html.page(page)
     return {
+        "_html": {"sha256": sha256_hex(html_twin), "size": len(html_twin)},
         "meta": {"api-version": "1.4", "_last-serial": page.serial},
         "name": page.name,
         "project-status": status,
@@ -75,7 +79,7 @@ class TestJson:
             expected_json(EVERY_SORT), sort_keys=True, separators=(",", ":"), ensure_ascii=False
         )
 
-        assert simple_json.page(EVERY_SORT).decode() == expected + "\n"
+        assert simple_json.page(EVERY_SORT, HTML).decode() == expected + "\n"
 
     def test_an_empty_page_is_whole_too(self) -> None:
         assert json_of(simple_page()) == expected_json(simple_page())
@@ -88,7 +92,7 @@ class TestJson:
         assert "" not in file.values()
 
     def test_no_key_of_before_pep_714(self) -> None:
-        assert b"dist-info-metadata" not in simple_json.page(EVERY_SORT)
+        assert b"dist-info-metadata" not in simple_json.page(EVERY_SORT, HTML)
 
     def test_list_has_each_project_with_its_serial(self) -> None:
         document = simple_json.project_list(SimpleList(9, (("a", 4), ("b-c", 9))))
@@ -163,7 +167,7 @@ class TestBothForms:
         again = simple_page(*(replace(file) for file in EVERY_SORT.files))
 
         assert simple_html.page(again) == simple_html.page(EVERY_SORT)
-        assert simple_json.page(again) == simple_json.page(EVERY_SORT)
+        assert simple_json.page(again, HTML) == simple_json.page(EVERY_SORT, HTML)
 
     def test_a_quarantined_project_shows_no_file(self) -> None:
         page = replace(EVERY_SORT, status="quarantined", status_reason="Malware")
@@ -181,7 +185,7 @@ class TestBothForms:
         projects = SimpleList(serial, (("a", 99),))
 
         assert serial_of(simple_html.page(page)) == serial
-        assert serial_of(simple_json.page(page)) == serial
+        assert serial_of(simple_json.page(page, simple_html.page(page))) == serial
         assert serial_of(simple_html.project_list(projects)) == serial
         assert serial_of(simple_json.project_list(projects)) == serial
 
@@ -191,12 +195,12 @@ class TestBothForms:
         page = replace(simple_page(yanked), status_reason=liar)
 
         assert serial_of(simple_html.page(page)) == 7
-        assert serial_of(simple_json.page(page)) == 7
+        assert serial_of(simple_json.page(page, simple_html.page(page))) == 7
 
     def test_a_page_that_was_cut_short_has_no_serial(self) -> None:
         assert serial_of(b"") is None
         assert serial_of(simple_html.page(EVERY_SORT)[:-2]) is None
-        assert serial_of(simple_json.page(EVERY_SORT)[:-2]) is None
+        assert serial_of(simple_json.page(EVERY_SORT, HTML)[:-2]) is None
         assert serial_of(b"<!--SERIAL x-->\n") is None
         assert serial_of(b'{"meta":{"_last-serial":}\n') is None
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -51,34 +52,62 @@ def test_times_are_whole_seconds_and_strictly_increase(tree: Tree, clock: ToldCl
     assert times == [NOON.timestamp() + n for n in range(4)]
 
 
+def put(tree: Tree, content: bytes) -> None:
+    tree.put("simple/a/index.json", content, shadow=f"simple/a/v/{sha256_hex(content)}.json")
+
+
 def test_each_version_lies_under_its_hash_until_it_is_swept(
     tree: Tree, clock: ToldClock
 ) -> None:
     for content in (b"old", b"new"):
-        tree.put("simple/a/index.json", content, shadow=sha256_hex(content))
-        clock.advance(hours=1)
+        put(tree, content)
     shadows = tree.root / "simple/a/v"
     old, new = (shadows / f"{sha256_hex(c)}.json" for c in (b"old", b"new"))
 
     assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
     assert new.samefile(tree.root / "simple/a/index.json")
-    assert tree.sweep(keep_s=2 * 3600) == 0
+    # When a version was superseded is told by the kernel, by its own clock.
+    clock.now = datetime.now(UTC) + timedelta(hours=1)
+    assert tree.sweep("simple", keep_s=2 * 3600) == 0
     clock.advance(hours=2)
-    assert tree.sweep(keep_s=2 * 3600) == 1
+    assert tree.sweep("simple", keep_s=2 * 3600) == 1
     assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_a_version_that_comes_back_is_current_again(tree: Tree, clock: ToldClock) -> None:
     for content in (b"one", b"two", b"one"):
-        tree.put("simple/a/index.json", content, shadow=sha256_hex(content))
-        clock.advance(hours=1)
-    clock.advance(hours=9)
-    tree.sweep(keep_s=3600)
+        put(tree, content)
+    clock.now = datetime.now(UTC) + timedelta(hours=9)
+    tree.sweep("simple", keep_s=3600)
 
     assert [p.name for p in (tree.root / "simple/a/v").iterdir()] == [
         f"{sha256_hex(b'one')}.json"
     ]
     assert tree.read("simple/a/index.json") == b"one"
+
+
+def test_documents_that_share_their_ending_do_not_supersede_each_other(
+    tree: Tree, clock: ToldClock
+) -> None:
+    for name in ("primary", "other"):
+        shadow = f"simple/v/v/{sha256_hex(name.encode())}.xml.gz"
+        tree.put(f"simple/v/{name}.xml.gz", name.encode(), shadow=shadow)
+    clock.now = datetime.now(UTC) + timedelta(days=9)
+    assert tree.sweep("simple", keep_s=3600) == 0
+    assert len(list((tree.root / "simple/v/v").iterdir())) == 2
+
+
+def test_what_was_removed_stays_under_its_hash_for_a_while(
+    tree: Tree, clock: ToldClock
+) -> None:
+    put(tree, b"gone")
+    tree.put("simple/a/1.0/json", b"below")
+    tree.remove_documents("simple/a")
+    assert list(tree.names("simple")) == []
+    assert tree.read(f"simple/a/v/{sha256_hex(b'gone')}.json") == b"gone"
+    clock.now = datetime.now(UTC) + timedelta(days=9)
+    tree.sweep("simple", keep_s=3600)
+    assert not (tree.root / "simple/a/v").exists()
 
 
 def test_nothing_is_left_in_the_spool(tree: Tree, tmp_path: Path) -> None:
@@ -92,13 +121,12 @@ def test_nothing_is_left_in_the_spool(tree: Tree, tmp_path: Path) -> None:
 
 def test_a_folder_is_removed_while_a_sweep_is_at_it(tree: Tree) -> None:
     for number in range(200):
-        content = b"%d" % number
-        tree.put("simple/a/index.json", content, shadow=sha256_hex(content))
+        put(tree, b"%d" % number)
     done = threading.Event()
 
     def sweep() -> None:
         while not done.is_set():
-            tree.sweep(keep_s=-(10**6))
+            tree.sweep("simple", keep_s=-(10**9))
 
     sweeper = threading.Thread(target=sweep)
     sweeper.start()

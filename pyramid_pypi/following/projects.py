@@ -1,0 +1,148 @@
+"""Everything that a tree shows of one project, from its page to the bytes of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pyramid_pypi.following.findings import (
+    MAX_HELD_BYTES,
+    Fault,
+    Finding,
+    Looked,
+    Named,
+    digest,
+    look,
+    shadowed,
+    stream,
+    twin,
+)
+from pyramid_pypi.following.sources import Source, SourceUnreadable, is_safe, read
+from pyramid_pypi.formats import manifest, simple_parse
+from pyramid_pypi.formats.hash_tree import Entry
+from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
+from pyramid_pypi.formats.simple import SimpleFile
+from pyramid_pypi.formats.simple_parse import PageUnreadable, Read
+
+METADATA = ".metadata"
+MAX_METADATA_BYTES = 64 * 1024 * 1024
+
+
+def page_path(name: str) -> str:
+    """Return where the page of the project `name` lies that the hash tree names."""
+    return f"simple/{name}/index.json"
+
+
+def html_path(name: str) -> str:
+    """Return where the HTML twin of that page lies."""
+    return f"simple/{name}/index.html"
+
+
+def manifest_path(name: str) -> str:
+    """Return where the manifest of the other documents of the project `name` lies."""
+    return f"projects/{name}/documents.json"
+
+
+def check_page(
+    source: Source, name: str, entry: Entry | None, pages: list[Read]
+) -> Iterator[Finding]:
+    """Look at the page of a project and its twins; add it to `pages` if it can be read.
+
+    Where no `entry` names it, because what leads to it is lost, the page that stands is
+    asked for the rest.
+    """
+    path = page_path(name)
+    looked = _look(source, path, entry)
+    if looked.finding:
+        yield looked.finding
+    content = looked.beside if looked.content is None else looked.content
+    if content is None:
+        return
+    try:
+        known = simple_parse.read(content)
+    except PageUnreadable as error:
+        if looked.content is not None or entry is None:
+            yield Finding(Fault.UNREADABLE, path, error.detail)
+        return
+    if known.page.name != name:
+        yield Finding(Fault.MISPLACED, path, f"it is the page of {known.page.name}")
+        return
+    pages.append(known)
+    if looked.finding is None:
+        yield from twin(source, path, content)
+    if known.html is not None:
+        named = shadowed(html_path(name), known.html.sha256, known.html.size_bytes)
+        yield from check_document(source, named)
+
+
+def check_document(source: Source, named: Named) -> Iterator[Finding]:
+    """Look at a document and at its compressed twin."""
+    looked = look(source, named)
+    if looked.finding:
+        yield looked.finding
+    if looked.content is not None:
+        yield from twin(source, named.path, looked.content)
+
+
+def check_files(source: Source, files: Iterable[SimpleFile]) -> Iterator[Finding]:
+    """Look at release files, every byte of them, and at their metadata."""
+    for file in files:
+        finding = stream(source, Named(file.path, file.sha256, file.size_bytes))
+        if finding:
+            yield finding
+        if file.core_metadata_sha256:
+            yield from _check_metadata(source, file.path, file.core_metadata_sha256)
+
+
+def read_manifest(
+    source: Source, name: str, entry: Entry | None, known: list[Manifest]
+) -> Iterator[Finding]:
+    """Look at the manifest of a project; add it to `known` if it can be read.
+
+    Where no `entry` names it, because what leads to it is lost, that which stands counts.
+    """
+    path = manifest_path(name)
+    looked = _look(source, path, entry)
+    if looked.finding:
+        yield looked.finding
+    if looked.content is None:
+        return
+    try:
+        read_one = manifest.parse(looked.content)
+    except ManifestUnreadable as error:
+        yield Finding(Fault.UNREADABLE, path, error.detail)
+        return
+    rooms = tuple(f"{room}/{name}/" for room in ("projects", "pypi", "simple"))
+    for inside in read_one.documents:
+        if not (is_safe(inside) and inside.startswith(rooms)):
+            yield Finding(Fault.MISPLACED, path, f"it speaks of {inside}")
+            return
+    known.append(read_one)
+
+
+def listed_documents(known: Manifest) -> Iterator[Named]:
+    """Yield each document that a manifest lists."""
+    for path, (sha256, size_bytes) in sorted(known.documents.items()):
+        yield shadowed(path, sha256, size_bytes)
+
+
+def _look(source: Source, path: str, entry: Entry | None) -> Looked:
+    if entry is not None:
+        return look(source, shadowed(path, entry.sha256, entry.size_bytes))
+    try:
+        return Looked(read(source, path, MAX_HELD_BYTES))
+    except SourceUnreadable as error:
+        return Looked(None, Finding(Fault.UNREADABLE, path, error.detail))
+
+
+def _check_metadata(source: Source, path: str, sha256: str) -> Iterator[Finding]:
+    sibling = f"{path}{METADATA}"
+    try:
+        found = digest(source, sibling, MAX_METADATA_BYTES)
+    except SourceUnreadable as error:
+        yield Finding(Fault.UNREADABLE, sibling, error.detail)
+        return
+    if found is None:
+        yield Finding(Fault.MISSING, sibling, "the page of the project says that it is there")
+    elif found[0] != sha256:
+        detail = f"sha256 {found[0][:12]}…, not {sha256[:12]}…"
+        yield Finding(Fault.WRONG, sibling, detail, source.modified(sibling))

@@ -1,0 +1,293 @@
+"""Verifying a tree that nobody vouches for, by nothing but the tree itself.
+
+From the signatures to the pointer, from the pointer to its records, from the hash tree to
+the pages of projects, from a page to the bytes of its files.  What is wrong is a finding;
+what is below it is looked at all the same, so far as anything speaks of it.
+
+A tree may be published to while it is read.  So whatever looks wrong is looked at again
+under the pointer of then, and only what stays wrong is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pyramid_pypi.errors import Refusal
+from pyramid_pypi.following import projects, records, trust
+from pyramid_pypi.following.findings import Fault, Finding, Named, look
+from pyramid_pypi.following.signatures import ROOM, check_signatures
+from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable
+from pyramid_pypi.following.strays import NotingSource, strays
+from pyramid_pypi.following.trust import NoSignatures, Pointer, TrustRefused
+from pyramid_pypi.following.walking import ROOMS, HashTree
+from pyramid_pypi.formats import manifest
+from pyramid_pypi.formats.compression import gunzip_bytes
+from pyramid_pypi.formats.hash_tree import Digits, digits
+from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
+from pyramid_pypi.formats.repomd import Record, RepomdUnreadable
+from pyramid_pypi.formats.simple import QUARANTINED
+from pyramid_pypi.formats.simple_parse import Read, names_of
+from pyramid_pypi.values.instants import Clock
+
+_LOOKS = 5
+_MOMENT_S = 1.2  # longer than a round of publishing takes
+_MOMENTS = 5  # so often is waited in one run: a tree may have a thousand faults
+
+Check = Callable[[Pointer], Iterator[Finding]]
+Progress = Callable[[int, int], None]
+"""Is told how many projects have been looked at, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to look at beside the top of the tree, and whom to trust.
+
+    `names` are normalized; `root` is the first root of the signatures, `state` the folder
+    of what was seen in earlier runs (`trust.signed_pointer`).
+    """
+
+    names: Collection[str] = ()
+    everything: bool = False
+    unsigned: bool = False
+    root: bytes | None = None
+    state: Path | None = None
+
+
+class Verifier:
+    """Looks at one tree, once."""
+
+    def __init__(
+        self,
+        source: Source,
+        wanted: Wanted,
+        clock: Clock,
+        *,
+        on_progress: Progress = lambda _done, _of: None,
+    ) -> None:
+        self._plain = source
+        self._source = NotingSource(source)
+        self._wanted = wanted
+        self._clock = clock
+        self._on_progress = on_progress
+        self._trees = {kind: HashTree(self._source, room) for kind, room in ROOMS.items()}
+        self._told: set[tuple[Fault, str]] = set()
+        self._quarantined: set[str] = set()
+        self._moments = 0 if isinstance(source, FolderSource) else _MOMENTS
+        self.pointer: Pointer | None = None
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is wrong with the tree, each once.
+
+        Raises:
+            SourceUnreadable: there is no tree, or nobody answers.
+        """
+        started = self._clock()
+        for finding in self._every():
+            if (finding.fault, finding.path) not in self._told:
+                self._told.add((finding.fault, finding.path))
+                yield finding
+        if self._wanted.everything and isinstance(self._plain, FolderSource):
+            yield from strays(self._plain, self._source, self._quarantined, since=started)
+        self._source.close()
+
+    def _every(self) -> Iterator[Finding]:
+        yield from self._begin()
+        if self.pointer is not None:
+            yield from self._top()
+            for name in self._wanted.names:
+                yield from self._settled(partial(self._project, name=name))
+            if self._wanted.everything:
+                yield from self._all_projects()
+        if self._wanted.everything:
+            yield from self._signatures()
+
+    def _begin(self) -> Iterator[Finding]:
+        """Find the pointer, by its signatures or else by its word."""
+        refused: Finding | None = None
+        try:
+            self.pointer = self._signed()
+        except TrustRefused as error:
+            fault = Fault.ROLLBACK if error.is_rollback else Fault.SIGNATURE
+            since = self._plain.modified(error.path)
+            refused = Finding(fault, error.path, error.reason, since)
+        except NoSignatures:
+            if not self._wanted.unsigned:
+                refused = Finding(Fault.UNSIGNED, trust.FIRST_ROOT, "nothing here is signed")
+        except RepomdUnreadable as error:
+            refused = Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
+        if refused is not None:
+            yield refused
+        if self.pointer is None:
+            try:
+                self.pointer = trust.unsigned_pointer(self._source)
+            except RepomdUnreadable as error:
+                yield Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
+            except SourceUnreadable as error:
+                if refused is None:
+                    raise
+                yield Finding(Fault.MISSING, trust.POINTER, error.detail)
+
+    def _signed(self) -> Pointer:
+        wanted = self._wanted
+        return trust.signed_pointer(
+            self._source, at=self._clock(), root=wanted.root, state=wanted.state
+        )
+
+    def _top(self) -> Iterator[Finding]:
+        yield from self._settled(partial(records.check_pointer, self._source))
+        assert self.pointer is not None  # noqa: S101 - told to mypy; _every has looked
+        for kind in [record.type for record in self.pointer.repomd.records]:
+            yield from self._settled(partial(self._record, kind=kind))
+        yield from self._settled(self._site)
+
+    def _record(self, pointer: Pointer, kind: str) -> Iterator[Finding]:
+        record = pointer.repomd.record(kind)
+        if record is None:
+            return
+        yield from records.check_record(self._source, record)
+        if kind == "changes":
+            yield from records.check_changes(self._source, record)
+
+    def _site(self, pointer: Pointer) -> Iterator[Finding]:
+        """Look at the documents of the whole site."""
+        for known in self._manifest_of(pointer.repomd.record("site")):
+            for named in projects.listed_documents(known):
+                yield from projects.check_document(self._source, named)
+
+    def _manifest_of(self, record: Record | None) -> Iterator[Manifest]:
+        if record is None:
+            return
+        looked = look(self._source, Named(record.href, record.sha256, record.size_bytes))
+        try:
+            if looked.content is not None:
+                yield manifest.parse(looked.content)
+        except ManifestUnreadable:
+            return
+
+    def _all_projects(self) -> Iterator[Finding]:
+        lost: list[Digits] = []
+        done = 0
+        for found in self._names("shards", lost):
+            if isinstance(found, tuple):
+                yield from self._settled(partial(self._place, kind="shards", where=found))
+                continue
+            yield from self._settled(partial(self._project, name=found, known=True))
+            done += 1
+            self._on_progress(done, self._count())
+        for name in self._names_below(lost) if lost else ():
+            yield from self._settled(partial(self._project, name=name, known=True))
+        for found in self._names("companions", []):
+            if isinstance(found, tuple):
+                yield from self._settled(partial(self._place, kind="companions", where=found))
+
+    def _names(self, kind: str, lost: list[Digits]) -> Iterator[str | Digits]:
+        record = self.pointer.repomd.record(kind) if self.pointer else None
+        return self._trees[kind].names(record, lost) if record else iter(())
+
+    def _place(self, pointer: Pointer, kind: str, where: Digits) -> Iterator[Finding]:
+        record = pointer.repomd.record(kind)
+        if record is not None:
+            yield from self._trees[kind].check(record, where)
+
+    def _count(self) -> int:
+        known = self._trees["shards"].known_root
+        return known.count if known else 0
+
+    def _project(
+        self, pointer: Pointer, name: str, *, known: bool = False
+    ) -> Iterator[Finding]:
+        """Look at all of one project; a `known` one may be gone meanwhile."""
+        shards = pointer.repomd.record("shards")
+        if shards is None:
+            yield Finding(Fault.MISSING, trust.POINTER, "it has no record `shards`")
+            return
+        told = yield from self._trees["shards"].find(shards, name)
+        if told.entry is None and not told.is_lost:
+            if not known:
+                detail = "the tree knows no such project"
+                yield Finding(Fault.MISSING, projects.page_path(name), detail)
+            return
+        pages: list[Read] = []
+        yield from projects.check_page(self._source, name, told.entry, pages)
+        for page in pages:
+            if page.page.status == QUARANTINED:
+                self._quarantined.add(name)
+            yield from projects.check_files(self._source, page.page.files)
+        companions = pointer.repomd.record("companions")
+        if companions is not None:
+            yield from self._companions(companions, name)
+
+    def _companions(self, record: Record, name: str) -> Iterator[Finding]:
+        told = yield from self._trees["companions"].find(record, name)
+        if told.entry is None and not told.is_lost:
+            return
+        manifests: list[Manifest] = []
+        yield from projects.read_manifest(self._source, name, told.entry, manifests)
+        for known in manifests:
+            for named in projects.listed_documents(known):
+                yield from projects.check_document(self._source, named)
+
+    def _names_below(self, lost: Collection[Digits]) -> Iterable[str]:
+        """Yield the projects whose leaf is lost, as far as anything else speaks of them."""
+        names: set[str] = set()
+        record = self.pointer.repomd.record("projects") if self.pointer else None
+        if record is not None:
+            names.update(self._listed(record))
+        if isinstance(self._plain, FolderSource):
+            names.update(name for name, is_folder in self._plain.names("simple") if is_folder)
+        for name in sorted(names):
+            if any(digits(name, len(where)) == where for where in lost):
+                yield name
+
+    def _listed(self, record: Record) -> Collection[str]:
+        looked = look(self._source, Named(record.href, record.sha256, record.size_bytes))
+        content = looked.content or b""
+        try:
+            if record.open_size_bytes is not None:
+                content = gunzip_bytes(content, record.open_size_bytes)
+            return names_of(content)
+        except (ValueError, Refusal):
+            return ()
+
+    def _signatures(self) -> Iterator[Finding]:
+        paths = set(self._source.signed)
+        if isinstance(self._plain, FolderSource):
+            paths.update(self._plain.files(ROOM.rstrip("/")))
+        yield from check_signatures(self._source, paths)
+
+    def _settled(self, check: Check) -> Iterator[Finding]:
+        """Yield what `check` finds, unless that is over under a pointer that has moved on."""
+        found: list[Finding] = []
+        for _ in range(_LOOKS):
+            pointer = self.pointer
+            found = list(check(pointer)) if pointer else []
+            if not found or not self._moved_on():
+                break
+        yield from found
+
+    def _moved_on(self) -> bool:
+        """Tell whether the tree points elsewhere by now, after a moment if need be."""
+        before = self.pointer
+        if self._follow(before):
+            return True
+        if self._moments <= 0:
+            return False
+        self._moments -= 1
+        time.sleep(_MOMENT_S)
+        # What looked wrong may have been right a moment later under the same pointer.
+        self._follow(before)
+        return True
+
+    def _follow(self, before: Pointer | None) -> bool:
+        try:
+            standing = trust.unsigned_pointer(self._source)
+            if before is None or standing.content == before.content:
+                return False
+            self.pointer = self._signed() if before.is_signed else standing
+        except Refusal:
+            return False
+        return self.pointer.content != before.content

@@ -1,0 +1,134 @@
+"""Events: the changes of the index as lines of JSON, for followers and mirrors.
+
+One event is one line of canonical JSON, so equal changes give equal bytes on any machine
+(https://jsonlines.org)::
+
+    {"details":{"sha256":"…","size":2500,"type":"bdist_wheel"},"filename":"demo-1.0-…",…}
+
+Who made the change is not told: followers need what to show, not whom to blame.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from pyramid_pypi.errors import Refusal
+from pyramid_pypi.formats.canonical import json_document
+from pyramid_pypi.values.instants import instant_of, iso_instant
+from pyramid_pypi.values.names import is_normalized
+
+MAX_LINE_BYTES = 64 * 1024
+"""A longer line is not read.  The longest the index writes, a file with every text at its
+bound, has a third of it."""
+
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z", re.ASCII)
+_VERSION = re.compile(r"[A-Za-z0-9.!+-]{1,256}\Z", re.ASCII)
+
+
+class EventUnreadable(Refusal):
+    """A line of the change feed is not what it should be; it is not trusted."""
+
+    code = "event.unreadable"
+    title = "The change feed cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change, numbered in commit order; `details` are values of JSON.
+
+    Kinds are those of the journal; a reader passes over the ones it does not know.
+    """
+
+    serial: int
+    at: datetime
+    kind: str
+    project: str | None
+    version: str | None
+    filename: str | None
+    details: Mapping[str, Any]
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    serial: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    time: str
+    kind: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z-]{0,31}$")]
+    details: dict[str, Any]
+    project: str | None = None
+    version: str | None = None
+    filename: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Line)
+
+
+def line(event: Event) -> bytes:
+    """Return `event` as one line, with the newline; what does not apply is left out."""
+    told = {
+        "serial": event.serial,
+        "time": iso_instant(event.at),
+        "kind": event.kind,
+        "project": event.project,
+        "version": event.version,
+        "filename": event.filename,
+        "details": event.details,
+    }
+    return json_document({key: value for key, value in told.items() if value is not None})
+
+
+def parse(content: bytes) -> Event:
+    """Return the event that one line tells; the newline may be there or not.
+
+    Raises:
+        EventUnreadable: it is no event, or its names are none that the index gives out.
+    """
+    if len(content) > MAX_LINE_BYTES:
+        raise EventUnreadable(f"a line of more than {MAX_LINE_BYTES} bytes")
+    try:
+        read = _decoder.decode(content)
+        at = instant_of(read.time)
+    # A lone surrogate in text, nesting without end: both from hostile lines only.
+    except (ValueError, RecursionError) as error:
+        raise EventUnreadable(f"no event: {error}") from error
+    _check_names(read)
+    return Event(
+        serial=read.serial,
+        at=at,
+        kind=read.kind,
+        project=read.project,
+        version=read.version,
+        filename=read.filename,
+        details=read.details,
+    )
+
+
+def parse_lines(content: bytes) -> Iterator[Event]:
+    """Yield the events of `content`, a whole segment of the feed.
+
+    Raises:
+        EventUnreadable: as `parse`; or serials do not increase, or the last line was cut.
+    """
+    if content and not content.endswith(b"\n"):
+        raise EventUnreadable("the last line was cut short")
+    last = 0
+    for one in content.split(b"\n")[:-1]:
+        event = parse(one)
+        if event.serial <= last:
+            raise EventUnreadable(f"serial {event.serial} follows {last}")
+        last = event.serial
+        yield event
+
+
+def _check_names(read: _Line) -> None:
+    """Refuse what could lead out of a folder, or into another project's."""
+    if read.project is not None and not is_normalized(read.project):
+        raise EventUnreadable(f"{read.project[:80]!r} is no normalized name")
+    if read.version is not None and not _VERSION.match(read.version):
+        raise EventUnreadable(f"{read.version[:80]!r} is no version")
+    if read.filename is not None and not _FILENAME.match(read.filename):
+        raise EventUnreadable(f"{read.filename[:80]!r} is no filename")

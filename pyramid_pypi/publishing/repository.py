@@ -1,0 +1,297 @@
+"""The repository: from what was published to one pointer that vouches for all of it.
+
+Three things follow the pages of projects, each at its own pace (docs/adr/0006):
+
+- the hash tree of the pages and the segments of the journal, at most once a second: one
+  change costs one leaf, a few nodes and one segment, however large the index is;
+- the hash tree of companions, once they are written;
+- what grows with the index (`publishing.whole`), seldom.
+
+Each round starts from what the pointer names, writes what has changed since, and ends
+with the next pointer.  What it names is exact: every page was read while nobody
+published, so it stands for all changes up to its revision and none after, and a follower
+that replays them comes to the same root.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import chain
+
+from pyramid_pypi.catalog import reading
+from pyramid_pypi.changes import journal
+from pyramid_pypi.changes.journal import ChangeEntry
+from pyramid_pypi.environment import Environment
+from pyramid_pypi.formats import hash_tree, manifest
+from pyramid_pypi.formats.hash_tree import Entry, Root, TreeUnreadable
+from pyramid_pypi.formats.hash_tree_edit import EMPTY, Change
+from pyramid_pypi.formats.manifest import ManifestUnreadable
+from pyramid_pypi.formats.repomd import Record, Repomd
+from pyramid_pypi.formats.segments import SegmentsUnreadable
+from pyramid_pypi.formats.simple import serial_of
+from pyramid_pypi.publishing import documents, touched
+from pyramid_pypi.publishing.companions import Companions
+from pyramid_pypi.publishing.hash_trees import HashTree
+from pyramid_pypi.publishing.lists import Lists
+from pyramid_pypi.publishing.pointer import BEFORE_ANY, NOTHING, Pointer
+from pyramid_pypi.publishing.records import ORDER, Records
+from pyramid_pypi.publishing.segments import Segments
+from pyramid_pypi.publishing.state import State
+from pyramid_pypi.publishing.touched import EVERY
+from pyramid_pypi.publishing.turns import Turn, TurnTaken
+from pyramid_pypi.publishing.whole import Whole
+from pyramid_pypi.values.digests import sha256_hex
+from pyramid_pypi.values.names import ProjectName
+
+log = logging.getLogger(__name__)
+
+SHARDS_ROOM = "repodata/t"
+COMPANIONS_ROOM = "repodata/p"
+_AT_A_TIME = 1000
+_LEAST_APART_S = 1.0
+_READER_WAITS_S = 2.0
+
+Resting = Callable[[], AbstractContextManager[int]]
+"""Holds the publishing of pages, and tells the serial that all of them show."""
+
+_VANISHED = Entry(0, "0" * 64, 0)
+
+
+@dataclass(frozen=True)
+class _Base:
+    """From where a round goes on: the journal up to `serial`, of the instant `at`, is in."""
+
+    serial: int
+    at: datetime
+    shards: Root
+    changes: bytes | None
+
+    def after(self, change: ChangeEntry, shards: Root, changes: bytes) -> _Base:
+        """Return the base with everything up to `change` in it."""
+        return _Base(change.serial, change.at, shards, changes)
+
+
+class Repository:
+    """Writes the metadata of the whole tree; one at a time, of all processes."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        companions: Companions,
+        lists: Lists,
+        resting: Resting,
+        *,
+        title: str,
+    ) -> None:
+        self._database = environment.database
+        self._tree = environment.tree
+        self._state = State(environment.settings.data_dir)
+        self._companions = companions
+        self._whole = Whole(environment, lists)
+        self._pointer = Pointer(environment, title=title)
+        self._resting = resting
+        self._records = Records(environment.tree)
+        self._shards = HashTree(environment.tree, SHARDS_ROOM)
+        self._companion_tree = HashTree(environment.tree, COMPANIONS_ROOM)
+        self._segments = Segments(environment.tree)
+        self._turn = Turn(environment.settings.data_dir / "repository.lock")
+        self._ended = -_LEAST_APART_S
+        self._marked: set[ProjectName] = set()
+
+    @property
+    def serial(self) -> int:
+        """Return the serial that the pointer shows."""
+        return self._pointer.standing().serial
+
+    def refresh(self, *, whole: bool = False) -> None:
+        """Bring the pointer to what is published; with `whole`, all that it names.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: the database is away.
+            OSError: a document cannot be written; the pointer stays as it was.
+        """
+        with self._turn.taken():
+            self._round(whole=whole)
+
+    def refresh_for_reader(self) -> None:
+        """Bring the pointer up to date if it lags, for a reader who asks for it.
+
+        Not more often than once a second: its time, in whole seconds, has to grow.
+        """
+        if time.monotonic() - self._ended < _LEAST_APART_S:
+            return
+        if self.serial >= self._state.published():
+            return
+        try:
+            with self._turn.taken(wait_s=_READER_WAITS_S):
+                if time.monotonic() - self._ended >= _LEAST_APART_S:
+                    self._round()
+        except TurnTaken:
+            return
+
+    def mark(self, names: Iterable[ProjectName]) -> None:
+        """Have the documents of `names` looked at again, whatever the journal tells.
+
+        For those that were written without a change, after they had failed or were torn.
+        """
+        self._marked.update(names)
+
+    def rebuild(self) -> None:
+        """Make all of it from the database and the pages, whatever stands.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: as `refresh`.
+        """
+        with self._turn.taken():
+            self._whole.forget()
+            self._pointer.forget()
+            self._round(whole=True, standing=NOTHING)
+
+    def _round(self, *, whole: bool = False, standing: Repomd | None = None) -> None:
+        if standing is None:
+            standing = self._pointer.standing()
+        marked = frozenset(self._marked)
+        found = {record.type: record for record in standing.records}
+        shown = self._follow_pages(standing, found, marked)
+        self._follow_companions(shown, found, marked)
+        if whole or self._whole.is_due(shown.serial, found):
+            found |= self._whole.records(shown.serial, shown.at, found)
+        records = tuple(found[kind] for kind in ORDER if kind in found)
+        self._pointer.show(replace(shown, records=records))
+        self._marked -= marked
+        self._ended = time.monotonic()
+
+    def _follow_pages(
+        self, standing: Repomd, found: dict[str, Record], marked: AbstractSet[ProjectName]
+    ) -> Repomd:
+        """Bring shards and changes to the present; return its serial and instant."""
+        try:
+            reached = self._advance(self._base(standing, found), marked)
+        except (TreeUnreadable, SegmentsUnreadable) as error:
+            log.warning("the hash tree and the segments are made anew: %s", error)
+            reached = self._advance(self._from_nothing(), marked)
+        serial, at = reached.serial, reached.at
+        root = hash_tree.root(reached.shards)
+        found["shards"] = self._records.json("shards", root, serial, at)
+        changes = reached.changes or self._segments.extend(None, [])
+        found["changes"] = self._records.json("changes", changes, serial, at)
+        return Repomd(serial, at, ())
+
+    def _base(self, standing: Repomd, found: Mapping[str, Record]) -> _Base:
+        shards, changes = (self._content(found.get(kind)) for kind in ("shards", "changes"))
+        if shards is None or changes is None:
+            return self._from_nothing()
+        return _Base(standing.serial, standing.at, hash_tree.parse_root(shards), changes)
+
+    def _from_nothing(self) -> _Base:
+        """Return the tree of all pages that stand, and the whole journal up to them.
+
+        Pages published meanwhile may be in it, and vanished ones: the changes that made
+        them are still to come.
+        """
+        reached = _Base(0, BEFORE_ANY, EMPTY, None)
+        shown = self._state.published()
+        names = (name for name in self._tree.names("simple") if self._page(name))
+        shards = self._shards.build(names, lambda name: self._page(name) or _VANISHED)
+        while changes := self._changes(reached.serial, shown):
+            segments = self._segments.extend(reached.changes, changes)
+            reached = reached.after(changes[-1], EMPTY, segments)
+        return replace(reached, serial=shown, shards=shards)
+
+    def _advance(self, base: _Base, marked: AbstractSet[ProjectName]) -> _Base:
+        while len(changes := self._changes(base.serial)) == _AT_A_TIME:
+            pages = self._pages(changes)
+            base = self._take(base, changes, pages)
+        with self._resting() as serial:
+            changes = list(self._every_change(base.serial, serial))
+            pages = self._pages(changes) | {name: self._page(name) for name in marked}
+        return self._take(base, changes, pages)
+
+    def _take(
+        self, base: _Base, changes: list[ChangeEntry], pages: Mapping[str, Change]
+    ) -> _Base:
+        shards = self._shards.edit(base.shards, pages) if pages else base.shards
+        if not changes:
+            return replace(base, shards=shards)
+        return base.after(changes[-1], shards, self._segments.extend(base.changes, changes))
+
+    def _every_change(self, after: int, until: int) -> Iterator[ChangeEntry]:
+        while changes := self._changes(after, until):
+            yield from changes
+            after = changes[-1].serial
+
+    def _changes(self, after: int, until: int | None = None) -> list[ChangeEntry]:
+        with self._database.reading() as session:
+            changes = journal.since(session, after, _AT_A_TIME)
+        return [change for change in changes if until is None or change.serial <= until]
+
+    def _follow_companions(
+        self, shown: Repomd, found: dict[str, Record], marked: AbstractSet[ProjectName]
+    ) -> None:
+        """Bring the tree of companions to what `shown` tells, writing those that lag."""
+        record = found.get("companions")
+        content = self._content(record)
+        if record is None or content is None:
+            root = self._all_companions()
+        elif record.serial == shown.serial and not marked:
+            return
+        else:
+            since = touched.between(self._database, record.serial, shown.serial)
+            again = ((name, {EVERY}) for name in marked)
+            try:
+                changes = self._manifests(chain(since, again))
+                root = self._companion_tree.edit(hash_tree.parse_root(content), changes)
+            except TreeUnreadable as error:
+                log.warning("the hash tree of companions is made anew: %s", error)
+                root = self._all_companions()
+        found["companions"] = self._records.json(
+            "companions", hash_tree.root(root), shown.serial, shown.at
+        )
+
+    def _all_companions(self) -> Root:
+        with self._database.reading() as session:
+            names = reading.every_name(session)
+        for name in names:
+            self._companions.mend(name, {EVERY})
+        standing = (name for name in names if self._manifest(name))
+        return self._companion_tree.build(
+            standing, lambda name: self._manifest(name) or _VANISHED
+        )
+
+    def _manifests(self, changed: Iterable[tuple[ProjectName, set[str]]]) -> dict[str, Change]:
+        versions: dict[ProjectName, set[str]] = {}
+        for name, some in changed:
+            versions.setdefault(name, set()).update(some)
+        for name, touched_versions in versions.items():
+            self._companions.mend(name, touched_versions)
+        return {name: self._manifest(name) for name in versions}
+
+    def _pages(self, changes: Iterable[ChangeEntry]) -> dict[str, Change]:
+        return {name: self._page(name) for name in touched.by_project(changes)}
+
+    def _page(self, name: str) -> Entry | None:
+        content = self._tree.read(documents.simple_paths(name)[1])
+        if content is None:
+            return None
+        return hash_tree.entry_of(content, serial_of(content) or 0)
+
+    def _manifest(self, name: str) -> Entry | None:
+        content = self._tree.read(documents.manifest_path(name))
+        try:
+            serial = manifest.parse(content).serial if content else 0
+        except ManifestUnreadable:
+            return None  # torn; it is written anew with the project's next change
+        return hash_tree.entry_of(content, serial) if content else None
+
+    def _content(self, record: Record | None) -> bytes | None:
+        """Return the document of `record`, None without a record or without it whole."""
+        content = self._tree.read(record.href) if record else None
+        if record is None or content is None:
+            return None
+        return content if sha256_hex(content) == record.sha256 else None

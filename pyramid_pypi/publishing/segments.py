@@ -1,0 +1,221 @@
+"""Writes the change segments: the journal as files for mirrors (`formats.segments`).
+
+Where a segment or period ends follows from the journal's rows alone, never from when or
+in how many rounds they were written.  So a feed built anew is the same, byte for byte.
+
+- The hour of a change is that of the latest instant up to it in the order of serials, so
+  that a clock set back reopens nothing.
+- A period ends when a change of a later hour comes, or the one after 1,024 changes; with
+  it its day or week, if the change is of a later one.
+- Within the open period every 32 changes are a segment.  The last one, the *tail*, is
+  written anew under another name with each round, as a file never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from pyramid_pypi.changes.journal import ChangeEntry
+from pyramid_pypi.formats import events, segment_lists, segments
+from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
+from pyramid_pypi.formats.events import Event
+from pyramid_pypi.formats.segments import (
+    PERIOD_CHANGES,
+    SEGMENT_CHANGES,
+    Kind,
+    Periods,
+    Record,
+    Span,
+)
+from pyramid_pypi.publishing.segment_files import periods_of, read
+from pyramid_pypi.storage.tree import Tree
+
+_MOST_PERIOD_BYTES = PERIOD_CHANGES * events.MAX_LINE_BYTES
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+_Line = tuple[int, bytes]  # a change: its serial, and its event as JSON
+
+
+def event_of(change: ChangeEntry) -> Event:
+    """Return `change` as the event that followers are told."""
+    return Event(
+        serial=change.serial,
+        at=change.at,
+        kind=change.kind.value,
+        project=change.project,
+        version=change.version,
+        filename=change.filename,
+        details=change.details,
+    )
+
+
+class Segments:
+    """The segments of one tree; whoever writes has the publisher's turn."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def extend(self, last: bytes | None, changes: Iterable[ChangeEntry]) -> bytes:
+        """Return the next content of the record ``changes``, its files put in place.
+
+        `last` is the record so far, None to begin with the first change there is.
+        `changes` are those after its serial in order; those it has already are passed
+        over.  Without any, `last` is returned.
+
+        Raises:
+            SegmentsUnreadable: `last`, or a file it names, is gone or damaged: begin anew.
+            OSError: a file cannot be written.
+        """
+        chain = _Chain(self._tree, last)
+        for change in changes:
+            if change.serial > chain.serial:
+                chain.take(event_of(change))
+        return chain.record()
+
+
+class _Chain:
+    """The feed while changes are added to it."""
+
+    def __init__(self, tree: Tree, last: bytes | None) -> None:
+        self._tree = tree
+        self._last = last
+        self._known = segment_lists.parse_record(last) if last is not None else Record()
+        self.serial = self._known.serial
+        self._at, self._latest = self._known.at, self._known.latest or _BEGINNING
+        # The open period: its segments that are full, and the changes after them.
+        self._full = self._known.segments
+        self._lines: list[_Line] = []
+        # None while no period has ended since the last round.
+        self._periods: Periods | None = None
+        self._ended: tuple[tuple[Span, ...], list[_Line]] = ((), [])
+
+    def take(self, event: Event) -> None:
+        """Add `event`, the next of the journal."""
+        if self._full and not self._lines and self.serial == self._known.serial:
+            self._open_tail()
+        latest = max(self._latest, event.at)
+        count = len(self._full) * SEGMENT_CHANGES + len(self._lines)
+        if count and (_hour(latest) != _hour(self._latest) or count >= PERIOD_CHANGES):
+            self._end_periods(latest)
+        self._lines.append((event.serial, events.line(event)))
+        self.serial, self._at, self._latest = event.serial, event.at, latest
+
+    def record(self) -> bytes:
+        """Put what is not in place yet, and return the record of all."""
+        if self._last is not None and self.serial == self._known.serial:
+            return self._last
+        newest = self._known.periods
+        if self._periods is not None:
+            kept = Periods(self._periods.spans, self._cut(*self._ended))
+            content = segment_lists.periods(kept)
+            newest = segments.digest_of(content)
+            self._put(segments.periods_path(newest.sha256), content)
+        cut = self._cut(self._full, self._lines)
+        latest = self._latest if cut else None
+        return segment_lists.record(Record(self.serial, self._at, latest, cut, newest))
+
+    def _open_tail(self) -> None:
+        tail = self._full[-1]
+        content = gunzip_bytes(read(self._tree, tail.path, tail.events), _MOST_PERIOD_BYTES)
+        lines = content.splitlines(keepends=True)
+        if len(lines) < SEGMENT_CHANGES:
+            self._full = self._full[:-1]
+            self._lines = [(events.parse(line).serial, line) for line in lines]
+
+    def _cut(self, full: Sequence[Span], lines: Sequence[_Line]) -> tuple[Span, ...]:
+        """Return the segments of a period, those of `lines` put in place."""
+        spans = list(full)
+        for at in range(0, len(lines), SEGMENT_CHANGES):
+            part = lines[at : at + SEGMENT_CHANGES]
+            content = gzip_bytes(b"".join(line for _, line in part))
+            spans.append(self._span("segment", part[0][0], part[-1][0], content))
+        return tuple(spans)
+
+    def _end_periods(self, latest: datetime) -> None:
+        """End the open period, and the day and the week if `latest` is of a later one."""
+        if self._periods is None:
+            self._periods = periods_of(self._tree, self._known)
+        ended_at = self._latest
+        hour = self._end_hour(_hour(ended_at))
+        spans = [*self._periods.spans, hour]
+        if _day(latest) != _day(ended_at):
+            spans = self._merge(spans, "hour", "day", _day(ended_at))
+        if _week(latest) != _week(ended_at):
+            spans = self._merge(spans, "day", "week", _week(ended_at))
+        self._periods = Periods(tuple(spans))
+        self._full, self._lines = (), []
+
+    def _end_hour(self, start: datetime) -> Span:
+        self._ended = (self._full, self._lines)
+        parts = [read(self._tree, span.path, span.events) for span in self._full]
+        lines = b"".join(gunzip_bytes(part, _MOST_PERIOD_BYTES) for part in parts)
+        lines += b"".join(line for _, line in self._lines)
+        told = list(events.parse_lines(lines))
+        names = {event.project: event.serial for event in told if event.project}
+        first = told[0].serial
+        return self._span("hour", first, self.serial, gzip_bytes(lines), start, names)
+
+    def _merge(self, spans: list[Span], part: Kind, kind: Kind, start: datetime) -> list[Span]:
+        """Return `spans` with the period of `kind` that began at `start` added.
+
+        Its parts stay, those of the periods of `kind` before it go.  Its events are those
+        of its parts, one gzip member after the other: nothing is unpacked.
+        """
+        parts = [span for span in spans if span.kind == part and _starts(span) >= start]
+        content = b"".join(read(self._tree, span.path, span.events) for span in parts)
+        names: dict[str, int] = {}
+        for span in parts:
+            if span.names:
+                packed = read(self._tree, span.names_path, span.names)
+                names |= segment_lists.parse_names(packed)
+        whole = self._span(kind, parts[0].first, parts[-1].last, content, start, names)
+        others = [span for span in spans if span.kind != part]
+        return sorted([*others, whole, *parts], key=_place)
+
+    def _span(
+        self,
+        kind: Kind,
+        first: int,
+        last: int,
+        content: bytes,
+        start: datetime | None = None,
+        names: dict[str, int] | None = None,
+    ) -> Span:
+        span = Span(kind, first, last, segments.digest_of(content), start)
+        self._put(span.path, content)
+        if names is None:
+            return span
+        packed = segment_lists.names(names)
+        self._put(span.names_path, packed)
+        return Span(kind, first, last, span.events, start, segments.digest_of(packed))
+
+    def _put(self, path: str, content: bytes) -> None:
+        # What stands already keeps its time, by which it is known since when.
+        if not self._tree.holds(path, content):
+            self._tree.put(path, content)
+
+
+_ORDER: dict[Kind, int] = {"week": 0, "day": 1, "hour": 2, "segment": 3}
+
+
+def _place(span: Span) -> tuple[int, int]:
+    return _ORDER[span.kind], span.first
+
+
+def _starts(span: Span) -> datetime:
+    return span.start or _BEGINNING
+
+
+def _hour(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _day(at: datetime) -> datetime:
+    return _hour(at).replace(hour=0)
+
+
+def _week(at: datetime) -> datetime:
+    """Return the Monday on which the ISO week of `at` begins."""
+    day = _day(at)
+    return day - timedelta(days=day.weekday())

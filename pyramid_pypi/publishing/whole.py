@@ -1,0 +1,107 @@
+"""What grows with the index: lists, the site, and createrepo's documents of all files.
+
+To write them costs as much as the index is large, so they are written seldom: the larger
+they are, the longer they stand.  That also bounds what superseded ones take of the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from pyramid_pypi.environment import Environment
+from pyramid_pypi.formats import manifest
+from pyramid_pypi.formats.canonical import json_document
+from pyramid_pypi.formats.manifest import Listed, Manifest, shadow_path
+from pyramid_pypi.formats.repomd import Record
+from pyramid_pypi.publishing import documents
+from pyramid_pypi.publishing.assembly import Assembly
+from pyramid_pypi.publishing.lists import Lists
+from pyramid_pypi.publishing.records import Records
+
+KINDS = ("primary", "filelists", "other", "projects", "site", "mirrors")
+_BYTES_PER_S = 25_000  # kept for two days: some 4 GB at most
+_REST = 20.0  # times what the writing took, before it is done again
+
+
+class Whole:
+    """Makes the records of the whole index, by a clock of their own."""
+
+    def __init__(self, environment: Environment, lists: Lists) -> None:
+        settings = environment.settings
+        self._tree = environment.tree
+        self._least_apart_s = settings.publish_lists_s
+        self._lists = lists
+        self._assembly = Assembly(environment, most_files=settings.repodata_max_files)
+        self._records = Records(environment.tree)
+        self._due = 0.0
+
+    def is_due(self, serial: int, found: Mapping[str, Record]) -> bool:
+        """Tell whether any of the records `found` lags behind `serial`, and it is time."""
+        if not all(kind in found for kind in KINDS):
+            return True
+        lag = any(found[kind].serial != serial for kind in KINDS)
+        return lag and time.monotonic() >= self._due
+
+    def forget(self) -> None:
+        """Have the next records made from the database alone."""
+        self._assembly.forget()
+
+    def records(
+        self, serial: int, at: datetime, found: Mapping[str, Record]
+    ) -> dict[str, Record]:
+        """Return the records as of the change `serial`, of the instant `at`, by type.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: the database is away.
+            OSError: a document cannot be written.
+        """
+        began = time.monotonic()
+        made = self._assembled(serial, at, found) | self._listed(serial, at)
+        mirrors = json_document({"mirrors": []})
+        made["mirrors"] = self._records.json("mirrors", mirrors, serial, at)
+        size_bytes = sum(record.size_bytes for record in made.values())
+        ended = time.monotonic()
+        self._due = ended + max(
+            self._least_apart_s, size_bytes / _BYTES_PER_S, _REST * (ended - began)
+        )
+        return made
+
+    def _assembled(
+        self, serial: int, at: datetime, found: Mapping[str, Record]
+    ) -> dict[str, Record]:
+        standing: dict[str, Record] = {
+            kind: replace(found[kind], serial=serial, at=at)
+            for kind in documents.PACKAGE_KINDS
+            if kind in found and self._tree.exists(found[kind].href)
+        }
+        digests = {record.sha256 for record in standing.values()}
+        assembled = self._assembly.refresh(serial, standing=digests)
+        if assembled is None:
+            return standing
+        try:
+            return {
+                document.kind: self._records.assembled(document, serial, at)
+                for document in assembled.documents
+            }
+        finally:
+            assembled.discard()
+
+    def _listed(self, serial: int, at: datetime) -> dict[str, Record]:
+        """Return the records of the lists, whose versions of now are kept by their hash."""
+        self._lists.refresh(serial)
+        told: dict[str, Listed] = {}
+        with self._lists.still():
+            for path in documents.site_paths():
+                content = self._tree.read(path)
+                if content is not None:
+                    told[path] = manifest.listed(content)
+                    self._tree.link(path, shadow_path(path, told[path].sha256))
+            names = self._tree.read("simple/index.json") or b""
+        site = manifest.document(Manifest(serial, told))
+        return {
+            "projects": self._records.compressed_json("projects", names, serial, at),
+            "site": self._records.json("site", site, serial, at),
+        }
