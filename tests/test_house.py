@@ -42,7 +42,7 @@ ONLY = {
     "tuf": {"publishing", "following"},
     "securesystemslib": {"publishing", "following"},
     "cryptography": {"publishing"},
-    "pysequoia": {"publishing"},
+    "pysequoia": {"publishing", "following"},
 }
 # A face may stand on the application, but not reach into another face.
 NEVER = {("cli", "web")}

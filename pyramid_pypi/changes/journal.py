@@ -132,6 +132,12 @@ def newest(session: Session) -> int:
     return session.scalar(_NEWEST) or 0
 
 
+def instant_of(session: Session, serial: int) -> datetime | None:
+    """Return the instant of the change `serial`, None when there is no such."""
+    found = since(session, serial - 1, 1)
+    return found[0].at if found and found[0].serial == serial else None
+
+
 def committed_serial(session: Session) -> int | None:
     """Return the last serial that `session` committed, None when it changed nothing."""
     serial = session.info.get(_COMMITTED)

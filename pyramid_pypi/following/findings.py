@@ -1,8 +1,8 @@
 """What is wrong with a tree, and how a document is looked at.
 
 A document is read by the reader's rule: its stable path; where that shows something else,
-its shadow, which is named for its hash.  So one altered byte is found where it is, and all
-that lies below it can be looked at all the same.
+its shadow, which is named for its hash, or at last its compressed twin.  So one altered
+byte is found where it is, and all that lies below it can be looked at all the same.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,10 +91,10 @@ def look(source: Source, named: Named) -> Looked:
         finding = Finding(Fault.UNREADABLE, named.path, error.detail)
     if beside is not None and is_named(beside, named):
         return Looked(beside)
-    shadow = _shadow(source, named)
+    place, content = _elsewhere(source, named) or (None, None)
     if finding is None:
-        finding = _finding(source, named, beside, has_shadow=shadow is not None)
-    return Looked(shadow, finding, beside)
+        finding = _finding(source, named, beside, place)
+    return Looked(content, finding, beside)
 
 
 def is_named(content: bytes, named: Named) -> bool:
@@ -163,20 +164,24 @@ def is_other_deflate(found: bytes, content: bytes) -> bool:
         return False
 
 
-def _shadow(source: Source, named: Named) -> bytes | None:
+def _elsewhere(source: Source, named: Named) -> tuple[str, bytes] | None:
+    """Return where else the document that is `named` lies, and its content."""
     if named.shadow is None:
         return None
-    try:
-        shadow = read(source, named.shadow, named.size_bytes)
-    except SourceUnreadable:
-        return None
-    return shadow if shadow is not None and is_named(shadow, named) else None
+    for place, path in (("shadow", named.shadow), ("compressed twin", f"{named.path}.gz")):
+        with suppress(SourceUnreadable, ValueError):
+            content = read(source, path, named.size_bytes + 1024)
+            if content is not None and path != named.shadow:
+                content = gunzip_bytes(content, named.size_bytes)
+            if content is not None and is_named(content, named):
+                return place, content
+    return None
 
 
 def _finding(
-    source: Source, named: Named, beside: bytes | None, *, has_shadow: bool
+    source: Source, named: Named, beside: bytes | None, elsewhere: str | None
 ) -> Finding:
-    served = "; its shadow is right" if has_shadow else ""
+    served = f"; its {elsewhere} is right" if elsewhere else ""
     if beside is None:
         return Finding(Fault.MISSING, named.path, _expected(named) + served)
     size = f"more than {named.size_bytes}" if len(beside) > named.size_bytes else len(beside)

@@ -67,7 +67,7 @@ def check_page(
         yield Finding(Fault.MISPLACED, path, f"it is the page of {known.page.name}")
         return
     pages.append(known)
-    if looked.finding is None:
+    if looked.content is not None:
         yield from twin(source, path, content)
     if known.html is not None:
         named = shadowed(html_path(name), known.html.sha256, known.html.size_bytes)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 import sqlite3
+import zipfile
+import zlib
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from datetime import datetime
@@ -28,13 +30,14 @@ from pyramid_pypi.following.findings import (
     digest,
     is_other_deflate,
 )
-from pyramid_pypi.following.projects import METADATA
+from pyramid_pypi.following.projects import MAX_METADATA_BYTES, METADATA
 from pyramid_pypi.following.records import MAX_SEGMENT_BYTES
 from pyramid_pypi.following.signatures import ROOM as SIGNED
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
 from pyramid_pypi.formats import segment_lists
 from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
 from pyramid_pypi.formats.events import parse_lines
+from pyramid_pypi.formats.manifest import shadow_path
 from pyramid_pypi.values.digests import sha256_hex
 
 _BATCH = 10_000
@@ -43,6 +46,7 @@ _HASH_NAMED = re.compile(
     r"(?:repodata/|repodata/c/|(?:.+/)?v/)([0-9a-f]{64})(?![0-9a-f])[^/]*\Z"
 )
 _SEGMENT = re.compile(r"repodata/c/([0-9]{1,16})-([0-9]{1,16})(\.jsonl|-names\.json)\.gz\Z")
+_METADATA_MEMBER = re.compile(r"[^/]+\.dist-info/METADATA")
 _BLOB = re.compile(r"packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+)\Z")
 
 
@@ -91,12 +95,19 @@ class NotingSource:
 
 
 def strays(
-    folder: FolderSource, noting: NotingSource, hidden: Collection[str], *, since: datetime
+    folder: FolderSource,
+    noting: NotingSource,
+    *,
+    hidden: Collection[str],
+    unproven: tuple[str, ...],
+    since: datetime,
 ) -> Iterator[Finding]:
     """Yield what is wrong with files that were not asked for, signed documents apart.
 
     Args:
         hidden: projects in quarantine, whose pages name no files though these are there.
+        unproven: beginnings of paths below which something is lost that would speak of
+            others; those are held to their shadows.
         since: what has come to the folder later is passed over: a tree may be at work.
     """
     for path in folder.files():
@@ -106,6 +117,8 @@ def strays(
             if folder.changed_after(path, since):
                 continue
             reason = _reason(folder, path, hidden)
+            if reason and path.startswith(unproven) and _has_shadow(folder, path):
+                continue
         except SourceUnreadable as error:
             yield Finding(Fault.UNREADABLE, path, error.detail)
             continue
@@ -126,6 +139,8 @@ def _reason(
         return (Fault.WRONG, told) if told else None
     named = _BLOB.match(path)
     if named and _project(named[4]) in hidden:
+        if path.endswith(METADATA):
+            return _metadata_fault(folder, path)
         found = digest(folder, path, _NO_BOUND)
         if found and found[0] != named[1] + named[2] + named[3]:
             return Fault.WRONG, "its path is not its sha256"
@@ -171,6 +186,30 @@ def _segment_fault(folder: FolderSource, path: str, first: int, last: int) -> st
     # Flipped where unpacking does not notice: in a header, or after the last bit.
     flipped = len(content) == len(gzip_bytes(lines)) and content != gzip_bytes(lines)
     return "it is packed in another way" if flipped else None
+
+
+def _has_shadow(folder: FolderSource, path: str) -> bool:
+    """Tell whether the document at `path` also lies under its hash."""
+    found = digest(folder, path, _NO_BOUND)
+    if found is None:
+        return True
+    return folder.blocks(shadow_path(path, found[0])) is not None
+
+
+def _metadata_fault(folder: FolderSource, path: str) -> tuple[Fault, str] | None:
+    """Compare the sibling of a wheel with what is in the wheel: nothing else names it."""
+    content = read(folder, path, MAX_METADATA_BYTES)
+    try:
+        with zipfile.ZipFile(folder.place(path.removesuffix(METADATA))) as wheel:
+            names = [name for name in wheel.namelist() if _METADATA_MEMBER.fullmatch(name)]
+            for name in names[:1]:
+                with wheel.open(name) as member:
+                    if member.read(MAX_METADATA_BYTES + 1) != content:
+                        return Fault.WRONG, "it is not what is in the wheel"
+    # No wheel, or a broken one: then the wheel itself is found by its own path.
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, zlib.error, EOFError):
+        return None
+    return None
 
 
 def _project(filename: str) -> str | None:

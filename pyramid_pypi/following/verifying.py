@@ -31,7 +31,7 @@ from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record, RepomdUnreadable
 from pyramid_pypi.formats.simple import QUARANTINED
 from pyramid_pypi.formats.simple_parse import Read, names_of
-from pyramid_pypi.values.instants import Clock
+from pyramid_pypi.values.instants import Clock, system_clock
 
 _LOOKS = 5
 _MOMENT_S = 1.2  # longer than a round of publishing takes
@@ -76,6 +76,7 @@ class Verifier:
         self._trees = {kind: HashTree(self._source, room) for kind, room in ROOMS.items()}
         self._told: set[tuple[Fault, str]] = set()
         self._quarantined: set[str] = set()
+        self._unproven: set[str] = set()
         self._moments = 0 if isinstance(source, FolderSource) else _MOMENTS
         self.pointer: Pointer | None = None
 
@@ -85,13 +86,19 @@ class Verifier:
         Raises:
             SourceUnreadable: there is no tree, or nobody answers.
         """
-        started = self._clock()
+        started = system_clock()  # the kernel's, to compare with what it notes of files
         for finding in self._every():
             if (finding.fault, finding.path) not in self._told:
                 self._told.add((finding.fault, finding.path))
                 yield finding
         if self._wanted.everything and isinstance(self._plain, FolderSource):
-            yield from strays(self._plain, self._source, self._quarantined, since=started)
+            yield from strays(
+                self._plain,
+                self._source,
+                hidden=self._quarantined,
+                unproven=tuple(self._unproven),
+                since=started,
+            )
         self._source.close()
 
     def _every(self) -> Iterator[Finding]:
@@ -186,7 +193,10 @@ class Verifier:
 
     def _names(self, kind: str, lost: list[Digits]) -> Iterator[str | Digits]:
         record = self.pointer.repomd.record(kind) if self.pointer else None
-        return self._trees[kind].names(record, lost) if record else iter(())
+        if record is not None:
+            yield from self._trees[kind].names(record, lost)
+        if lost:
+            self._unproven.add(f"{ROOMS[kind]}/")
 
     def _place(self, pointer: Pointer, kind: str, where: Digits) -> Iterator[Finding]:
         record = pointer.repomd.record(kind)

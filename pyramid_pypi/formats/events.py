@@ -57,7 +57,7 @@ class Event:
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
     serial: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
     time: str
-    kind: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z-]{0,31}$")]
+    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z-]{0,31}\Z")]
     details: dict[str, Any]
     project: str | None = None
     version: str | None = None

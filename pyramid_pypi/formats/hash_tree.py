@@ -61,7 +61,7 @@ class Root:
     projects: Mapping[str, Entry] | None = None
 
 
-_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _Entry = tuple[_Whole, _Sha256, _Whole]
 

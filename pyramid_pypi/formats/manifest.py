@@ -44,7 +44,7 @@ class Manifest:
 
 
 _Listed = tuple[
-    Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")],
+    Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")],
     Annotated[int, msgspec.Meta(ge=0, lt=2**53)],
 ]
 

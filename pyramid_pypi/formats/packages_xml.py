@@ -1,7 +1,8 @@
 """The createrepo documents of a project: ``primary``, ``filelists`` and ``other``.
 
 Each release file is one package: a wheel of architecture ``noarch``, an sdist ``src``, its
-id the sha256 of the file, its location the file's path in the tree.  The three documents
+id the sha256 of the file, its location the file's path in the tree, unescaped: ``dnf``
+escapes it again, and makes its path on a mirror of it.  The three documents
 name the packages in one order, which strict readers ask for: by version as text, then by
 filename.  ``primary`` says what wheels provide and need, see `rpm_relations`; a yanked
 wheel is there to be mirrored, but provides nothing, so that no resolver comes to it by a
@@ -44,7 +45,7 @@ KINDS: tuple[Kind, ...] = ("primary", "filelists", "other")
 
 MAX_TEXT_CHARS = 500
 MAX_RELATIONS = 300
-"""More of one strength are left out; the most that is in use is about half of it."""
+"""More of one strength are left out: they would stand there again for each file."""
 
 # Most texts need nothing done: words of ASCII without a mark of XML, one space between.
 _PLAIN = re.compile(r"[!#-%(-;=?-~]+(?: [!#-%(-;=?-~]+)*\Z")
@@ -169,7 +170,8 @@ def _package(file: ProjectFile, parts: _Parts) -> tuple[str, str, str]:
         f"<description>{parts.summary}{note}</description>{parts.people}"
         f'<time file="{at}" build="{at}"/>'
         f'<size package="{file.size_bytes}" installed="0" archive="0"/>'
-        f'<location href="{file.url_path}"/><format><rpm:license>{parts.licence}</rpm:license>'
+        f'<location href="{_text(file.path)}"/>'
+        f"<format><rpm:license>{parts.licence}</rpm:license>"
         "<rpm:vendor/><rpm:group>Unspecified</rpm:group><rpm:buildhost/><rpm:sourcerpm/>"
         f'<rpm:header-range start="0" end="0"/>{provides}{needs}</format></package>\n'
     )

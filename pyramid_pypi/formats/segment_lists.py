@@ -41,7 +41,7 @@ MAX_NAMES_BYTES = 256 * 1024 * 1024
 
 _Serial = Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
 _Size = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Digest = tuple[_Sha256, _Size]
 _Segment = tuple[_Serial, _Serial, _Sha256, _Size]
 _Segments = Annotated[

@@ -46,7 +46,7 @@ class Read:
     html: Twin | None
 
 
-_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 

@@ -4,7 +4,7 @@
 them anew for each change would cost as much as the index is large.  But gzip files put
 one after the other are a gzip file (RFC 1952, 2.2): so what each project contributes is
 kept compressed (`publishing.members`), only projects that changed are rendered, and the
-rest is copied (docs/adr/0006).
+rest is copied.
 
 Which refreshes came before never shows: the same index gives the same bytes.
 """

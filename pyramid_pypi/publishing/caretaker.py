@@ -10,6 +10,7 @@ from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
+from pyramid_pypi.errors import Refusal
 from pyramid_pypi.publishing import orphans, sweeping
 from pyramid_pypi.publishing.publisher import Publisher
 
@@ -96,6 +97,9 @@ class Caretaker:
             step()
         except DBAPIError as error:
             log.warning("the database does not answer: %s", error.orig)
+            return False
+        except Refusal as refusal:
+            log.error("%s: %s; it will be tried again", refusal.title, refusal)  # noqa: TRY400
             return False
         except Exception:
             log.exception("%s failed; it will be tried again", step)

@@ -65,11 +65,6 @@ class Publisher:
         """Return the serial that the tree shows, whichever process published it."""
         return self.state.published()
 
-    @property
-    def lists_lag(self) -> bool:
-        """Tell whether the lists of all projects are older than the tree."""
-        return self._lists.serial < self.serial
-
     def begin(self) -> bool:
         """Take up what the last checkpoint tells; needs no database.
 

@@ -158,10 +158,11 @@ class Repository:
             standing = self._pointer.standing()
         marked = frozenset(self._marked)
         found = {record.type: record for record in standing.records}
+        if whole or self._whole.is_due(self._state.published(), found):
+            # First, so that no record tells more than the revision.
+            found |= self._whole.records(found)
         shown = self._follow_pages(standing, found, marked)
         self._follow_companions(shown, found, marked)
-        if whole or self._whole.is_due(shown.serial, found):
-            found |= self._whole.records(shown.serial, shown.at, found)
         records = tuple(found[kind] for kind in ORDER if kind in found)
         self._pointer.show(replace(shown, records=records))
         self._marked -= marked

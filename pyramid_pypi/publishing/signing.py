@@ -246,7 +246,8 @@ class Signer:
             told = json.loads(self._tree.read(path) or b"")["signed"]["targets"]
         except (ValueError, KeyError, TypeError):
             return POINTERS
-        return tuple(sorted(name for name in told if fnmatchcase(name, charters.POINTERS)))
+        named = (name for name in told if fnmatchcase(name, charters.POINTERS))
+        return tuple(sorted(name for name in named if name.count("/") == 1))
 
     def _until(self, now: datetime, life: timedelta) -> datetime:
         return now + max(life, self._timestamp_life)

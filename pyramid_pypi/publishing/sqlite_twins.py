@@ -3,7 +3,7 @@
 ``yum`` of old asks for them, and for ``dnf`` they are of no use; so they are an option.
 Each is made of the XML document it is the twin of, as ``sqliterepo_c`` makes it, and says
 in ``db_info`` which one that was.  To make them takes time and room in proportion to the
-document; memory it takes none.
+document; memory stays the same.
 
 Source: createrepo_c, ``sqlite.c``.
 """

@@ -18,6 +18,7 @@ NOTICE = timedelta(days=30)
 """How long before a charter ends to ask for its keys."""
 _ONLINE = "online"
 _NONE_YET = "there are no keys yet: the next start of `serve` makes them, or `keys init`"
+_LOST = "put the folder back from its backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ def look(tree: Tree, keyring: Keyring, now: datetime) -> Standing:
         OSError: a file cannot be read.
     """
     charter = charters.load(keyring.folder / SIGNED)
+    if charter is None and charters.numbers(tree.root / charters.ROOM):
+        return Standing(
+            due=(f"the tree is signed, but {keyring.folder} holds nothing: {_LOST}",)
+        )
     if charter is None:
         return Standing(advice=(_NONE_YET,))
     exposed = [f"others can read {path}: chmod go= it" for path in keyring.exposed()]

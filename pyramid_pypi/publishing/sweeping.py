@@ -19,8 +19,10 @@ from pyramid_pypi.values.digests import sha256_hex
 _SHADOWED_ROOMS = ("simple", "projects", "pypi", "repodata/t", "repodata/p")
 # <sha256>-primary.xml.gz, <sha256>.repomd.xml, 1790000000.snapshot.json; never those of
 # root and targets, which clients walk from the first on.
-_RECORD = re.compile(r"[0-9a-f]{64}([-.].+)")
+_RECORD = re.compile(r"[0-9a-f]{64}(-.+)")
+_COPY = re.compile(r"[0-9a-f]{64}([.].+)")
 _ROUND = re.compile(r"[0-9]+(\.(?:snapshot|repomd)\.json)")
+_KEEP_ROUNDS_S = 4 * 3600
 
 
 def sweep(environment: Environment) -> int:
@@ -37,7 +39,10 @@ def sweep(environment: Environment) -> int:
         return removed  # what is named is not known, so nothing is known to be superseded
     current = {Path(record.href).name for record in standing.records}
     removed += _sweep_named(tree.root / "repodata", _RECORD, current, before)
-    removed += _sweep_named(tree.root / "tuf", _ROUND, set(), before)
+    # Of each round of signing: only who reads just now needs those of before.
+    recently = environment.clock().timestamp() - min(keep_s, _KEEP_ROUNDS_S)
+    removed += _sweep_named(tree.root / "tuf", _ROUND, set(), recently)
+    removed += _sweep_named(tree.root / "repodata", _COPY, set(), recently)
     removed += _sweep_site(tree, before)
     for path in _segments(tree, standing, before):
         tree.remove(path)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from pyramid_pypi.changes import journal
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats import manifest
 from pyramid_pypi.formats.canonical import json_document
@@ -19,6 +20,7 @@ from pyramid_pypi.formats.repomd import Record
 from pyramid_pypi.publishing import documents
 from pyramid_pypi.publishing.assembly import Assembly
 from pyramid_pypi.publishing.lists import Lists
+from pyramid_pypi.publishing.pointer import BEFORE_ANY
 from pyramid_pypi.publishing.records import Records
 
 KINDS = ("primary", "filelists", "other", "projects", "site", "mirrors")
@@ -32,6 +34,7 @@ class Whole:
     def __init__(self, environment: Environment, lists: Lists) -> None:
         settings = environment.settings
         self._tree = environment.tree
+        self._database = environment.database
         self._least_apart_s = settings.publish_lists_s
         self._lists = lists
         self._assembly = Assembly(environment, most_files=settings.repodata_max_files)
@@ -49,16 +52,19 @@ class Whole:
         """Have the next records made from the database alone."""
         self._assembly.forget()
 
-    def records(
-        self, serial: int, at: datetime, found: Mapping[str, Record]
-    ) -> dict[str, Record]:
-        """Return the records as of the change `serial`, of the instant `at`, by type.
+    def records(self, found: Mapping[str, Record]) -> dict[str, Record]:
+        """Return the records as of the newest change, by type; `found` are those of before.
+
+        What is committed meanwhile may be in them too.
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database is away.
             OSError: a document cannot be written.
         """
         began = time.monotonic()
+        with self._database.reading() as session:
+            serial = journal.newest(session)
+            at = journal.instant_of(session, serial) or BEFORE_ANY
         made = self._assembled(serial, at, found) | self._listed(serial, at)
         mirrors = json_document({"mirrors": []})
         made["mirrors"] = self._records.json("mirrors", mirrors, serial, at)

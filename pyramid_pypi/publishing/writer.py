@@ -61,7 +61,8 @@ class DocumentWriter:
         self._put_all(made, only_changed=only_changed)
 
     def lists(self, listed: SimpleList, home: HomeDocument) -> None:
-        """Write the lists of all projects and the home page, where they have changed."""
+        """Write the lists, the home page and what pages refer to, where they have changed."""
+        self.static()
         made = documents.list_documents(listed, home, self._site)
         self._put_all(made, twin=True, only_changed=True)
 

@@ -14,6 +14,8 @@ from pyramid_pypi.formats import packages_xml, repomd
 from pyramid_pypi.formats.packages_xml import KINDS, opening
 from pyramid_pypi.formats.project import ProjectDocument, ProjectFile, ProjectRelease
 from pyramid_pypi.formats.repomd import Record, Repomd
+from pyramid_pypi.publishing import sqlite_twins
+from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.values.digests import sha256_hex
 from tests.unit.formats.samples import NOON, core_metadata, project, project_file
 
@@ -35,7 +37,7 @@ NEEDS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "framework": {"2.0": [], "2.1": ["routing>=1"], "2.9.post1": ["routing>=1"], "3.0": []},
     "orm": {"1.3": [], "1.4.50": ["greenlets<1"], "2.0b1": [], "2.0": []},
     "templates": {"2.0": [], "3.1.0": ["escaping==1.0"], "4.0": []},
-    "routing": {"1.0.0": [], "1.1.dev1": []},
+    "routing": {"1.0.0": [], "1.0.0.dev1": [], "1.0rc1": []},
     "greenlets": {"0.9": [], "1.0a1": [], "1.0": []},
     "escaping": {"1": []},
     "clock": {"2020.1": [], "1!1.0": []},
@@ -55,7 +57,7 @@ RESOLVED = {
     "clock": "1:1.0-1",
     "colours": "1.0^~+blue-1",
 }
-"""What a resolver comes to that is asked for webapp below 2, as Python's would."""
+"""What a resolver comes to that is asked for webapp below 2, as one of Python's would."""
 
 
 def documents() -> list[ProjectDocument]:
@@ -88,10 +90,39 @@ def write(folder: Path) -> Path:
             _put(folder, kind, packages_xml.whole(kind, members, count), "xml.gz", raw)
         )
     records.append(_put(folder, "shards", b'{"projects":{}}\n', "json", None))
+    _point(folder, records)
+    return folder
+
+
+def add_twins(folder: Path, spool: Spool) -> None:
+    """Add the SQLite twins to a written repository, and their records to its pointer."""
+    pointer = repomd.parse_json((folder / "repodata/repomd.json").read_bytes())
+    records = list(pointer.records)
+    for kind in KINDS:
+        known = next(record for record in records if record.type == kind)
+        twin = sqlite_twins.twin(kind, folder / known.href, known.sha256, spool)
+        href = f"repodata/{twin.sha256}-{kind}.sqlite.bz2"
+        twin.path.rename(folder / href)
+        records.append(
+            Record(
+                type=twin.kind,
+                href=href,
+                sha256=twin.sha256,
+                size_bytes=twin.size_bytes,
+                at=NOON,
+                serial=SERIAL,
+                open_sha256=twin.open_sha256,
+                open_size_bytes=twin.open_size_bytes,
+                database_version=repomd.DATABASE_VERSION,
+            )
+        )
+    _point(folder, records)
+
+
+def _point(folder: Path, records: Sequence[Record]) -> None:
     pointer = Repomd(SERIAL, NOON, tuple(records))
     (folder / "repodata/repomd.xml").write_bytes(repomd.xml(pointer))
     (folder / "repodata/repomd.json").write_bytes(repomd.json(pointer))
-    return folder
 
 
 def _project(name: str, versions: Mapping[str, Sequence[str]]) -> ProjectDocument:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -32,6 +33,8 @@ DRIVERS = Path(__file__).parent
 NS = {"r": "http://linux.duke.edu/metadata/repo"}
 KINDS = ("primary", "filelists", "other")
 TIMEOUT_S = 300
+
+_COMPLAINT = re.compile(r"\b(warning|critical|traceback)\b|^\W*(error|failed|mirror)\b", re.I)
 
 
 class Refused(Exception):
@@ -110,10 +113,11 @@ def accepts_libsolv(
     assert told["revision"] == tree.findtext("r:revision", namespaces=NS)
     assert told["records"] == {
         record.get("type"): [
-            record.find("r:location", NS).get("href"),
+            location.get("href"),
             f"sha256:{record.findtext('r:checksum', namespaces=NS)}",
         ]
         for record in tree.iterfind("r:data", NS)
+        for location in record.iterfind("r:location", NS)
     }
     for name, evr, arch, location, checksum, size_bytes in told["packages"]:
         assert all((name, evr, arch, location, size_bytes)), (name, evr, arch, location)
@@ -142,18 +146,21 @@ def accepts_dnf(base: str | Path, name: str, *, sync: bool = True) -> int:
         Refused: dnf refused the repository, or one of its files.
     """
     dnf = _program("dnf")
+    if sync and "reposync" not in subprocess.check_output([dnf, "--help"], text=True):
+        unavailable("dnf has no reposync")
     with tempfile.TemporaryDirectory(prefix="dnf-") as scratch:
         call = partial(_dnf, [dnf, *_dnf_options(_url(base), Path(scratch))], Path(scratch))
-        query = ["repoquery", "--all", "--show-duplicates", "--qf", "%{name} %{location}"]
+        query = ["-q", "repoquery", "--all", "--show-duplicates", "--qf", "%{name} %{location}"]
         listed = call(query).splitlines()
         assert any(line.startswith(f"{name} ") for line in listed), f"{name} is not listed"
         if sync:
             target = Path(scratch) / "mirror"
             for sort in ([], ["--source"]):
                 call(["reposync", *sort, "--download-metadata", f"--download-path={target}"])
-            found = [path for path in target.rglob("*") if path.is_file()]
-            mirrored = [path for path in found if "repodata" not in path.parts]
-            assert len(mirrored) == len(listed), f"{len(mirrored)} of {len(listed)} mirrored"
+            mirror = target / "index"
+            found = [path.relative_to(mirror) for path in mirror.rglob("*") if path.is_file()]
+            mirrored = {str(path) for path in found if "repodata" not in path.parts}
+            assert mirrored == {line.partition(" ")[2] for line in listed}
     return len(listed)
 
 
@@ -250,7 +257,6 @@ def _url(base: str | Path) -> str:
 def _dnf_options(url: str, scratch: Path) -> list[str]:
     (scratch / "log").mkdir()
     return [
-        "-q",
         *(
             f"--setopt={option}"
             for option in (
@@ -279,8 +285,7 @@ def _dnf(command: Sequence[object], scratch: Path, words: Sequence[str]) -> str:
 
 
 def _complaints(output: str) -> list[str]:
-    words = ("warning", "error", "critical", "traceback")
-    return [line for line in output.splitlines() if any(word in line.lower() for word in words)]
+    return [line for line in output.splitlines() if _COMPLAINT.search(line)]
 
 
 def _system(driver: str, words: Sequence[object], given: str = "") -> Any:

@@ -73,7 +73,8 @@ def package(solvable: Any) -> list[Any]:
 
 
 def resolve(pool: Any, wanted: str) -> dict[str, Any]:
-    flags = solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_REL
+    known = solv.Selection.SELECTION_NAME | solv.Selection.SELECTION_PROVIDES
+    flags = known | solv.Selection.SELECTION_REL
     jobs = pool.select(wanted, flags).jobs(solv.Job.SOLVER_INSTALL)
     assert jobs, f"nothing is {wanted}"
     solver = pool.Solver()

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from packaging.version import Version
 
+from pyramid_pypi.formats.packages_xml import KINDS
 from pyramid_pypi.formats.rpm_relations import package_evr, relation_evr
+from pyramid_pypi.storage.spool import Spool
 from tests.clients import made_repository, repositories
 from tests.clients.made_repository import NEEDS, RESOLVED, SERIAL
 from tests.clients.repositories import Refused
@@ -30,8 +32,8 @@ def address(made: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def spoiled(tmp_path: Path) -> Path:
-    return made_repository.write(tmp_path / "spoiled")
+def copy(tmp_path: Path) -> Path:
+    return made_repository.write(tmp_path / "copy")
 
 
 def spoil(folder: Path, pattern: str) -> None:
@@ -62,30 +64,43 @@ class TestAcceptance:
     def test_dnf_lists_and_mirrors(self, address: str) -> None:
         assert repositories.accepts_dnf(address, "webapp") == FILES
 
+    def test_sqlite_twins(self, copy: Path, tmp_path: Path) -> None:
+        spool = Spool(tmp_path / "spool")
+        spool.prepare()
+        made_repository.add_twins(copy, spool)
+
+        with repositories.served(copy) as url:
+            repositories.accepts_createrepo_c(url, FILES)
+            told = repositories.accepts_librepo(url)
+            repositories.accepts_libsolv(url)
+            repositories.accepts_dnf(url, "webapp", sync=False)
+
+        assert set(told["records"]) == {*KINDS, *(f"{kind}_db" for kind in KINDS), "shards"}
+
 
 class TestRefusal:
     @pytest.mark.parametrize("kind", ["primary", "filelists", "other", "shards"])
-    def test_librepo_refuses_an_altered_record(self, kind: str, spoiled: Path) -> None:
-        spoil(spoiled, f"repodata/*-{kind}.*")
+    def test_librepo_refuses_an_altered_record(self, kind: str, copy: Path) -> None:
+        spoil(copy, f"repodata/*-{kind}.*")
 
         with (
-            repositories.served(spoiled) as url,
+            repositories.served(copy) as url,
             pytest.raises(Refused, match="Cannot download"),
         ):
             repositories.accepts_librepo(url)
 
     @pytest.mark.parametrize("pattern", ["webapp-1.9-*.whl", "webapp-1.9.tar.gz"])
-    def test_dnf_refuses_an_altered_release_file(self, pattern: str, spoiled: Path) -> None:
-        spoil(spoiled, f"packages/*/*/*/{pattern}")
+    def test_dnf_refuses_an_altered_release_file(self, pattern: str, copy: Path) -> None:
+        spoil(copy, f"packages/*/*/*/{pattern}")
 
-        with repositories.served(spoiled) as url, pytest.raises(Refused):
+        with repositories.served(copy) as url, pytest.raises(Refused):
             repositories.accepts_dnf(url, "webapp")
 
-    def test_createrepo_c_refuses_an_altered_record(self, spoiled: Path) -> None:
-        spoil(spoiled, "repodata/*-shards.json")
+    def test_createrepo_c_refuses_an_altered_record(self, copy: Path) -> None:
+        spoil(copy, "repodata/*-shards.json")
 
         with pytest.raises(AssertionError):
-            repositories.accepts_createrepo_c(spoiled)
+            repositories.accepts_createrepo_c(copy)
 
 
 class TestResolution:

@@ -138,6 +138,8 @@ def test_odd_questions(index: Client, contract: Any, path: str, method: str) -> 
     @given(case=contract[path][method].as_strategy())
     def ask(case: Any) -> None:
         for headers in ({}, index.signed()):
-            case.call_and_validate(headers=headers, checks=CHECKS)
+            # Without a socket between, Schemathesis reads bodies as they come.
+            plain = {"Accept-Encoding": "identity"}
+            case.call_and_validate(headers=headers | plain, checks=CHECKS)
 
     ask()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -137,6 +138,14 @@ class TestStatus:
         assert told.stdout == ""
         assert told.stderr.startswith("There are no keys yet")
         assert not folder.exists()
+
+    def test_of_keys_that_were_lost(self, run: Run, folder: Path) -> None:
+        run("keys", "init")
+        shutil.rmtree(folder / "keys")
+        told = run("keys", "status", status=3)
+        assert told.stderr.startswith("The tree is signed, but")
+        assert "[keys.unusable]" in run("keys", "init", status=1).stderr
+        assert not (folder / "keys").exists()
 
     def test_a_charter_that_cannot_be_read(self, run: Run, folder: Path) -> None:
         run("keys", "init")

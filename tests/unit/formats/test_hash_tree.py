@@ -83,6 +83,9 @@ _SHA = "0" * 64
         json_document({"bits": 5, "count": 33, "depth": 1, "children": [None] * 31}),
         json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"../x": [1, _SHA, 1]}}),
         json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, "0" * 63, 1]}}),
+        json_document(
+            {"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, _SHA[1:] + "\n", 1]}}
+        ),
         json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"a": [-1, _SHA, 1]}}),
         json_document({"bits": 5, "count": 0, "depth": 0, "projects": {}, "more": 1}),
     ],

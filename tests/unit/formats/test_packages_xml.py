@@ -96,7 +96,7 @@ class TestPrimary:
         assert attributes["checksum"] == {"type": "sha256", "pkgid": "YES"}
         assert attributes["time"] == {"file": at, "build": at}
         assert attributes["size"] == {"package": "2500", "installed": "0", "archive": "0"}
-        assert attributes["location"] == {"href": file.url_path}
+        assert attributes["location"] == {"href": file.path}
         assert attributes["header-range"] == {"start": "0", "end": "0"}
 
     def test_relations_of_a_wheel(self) -> None:
@@ -139,13 +139,13 @@ class TestPrimary:
         assert len(relations(package, "requires")) == MAX_RELATIONS
         assert len(relations(package, "provides")) == MAX_RELATIONS + 2
 
-    def test_a_local_version_is_escaped_in_the_url_alone(self) -> None:
+    def test_the_path_of_a_local_version_is_not_escaped(self) -> None:
         file = project_file("demo-1.0+cpu-py3-none-any.whl", "1.0+cpu")
         document = project(release("1.0+cpu", files=(file,)))
 
         [(name, package)] = packages(document).items()
 
-        assert name == "demo-1.0%2Bcpu-py3-none-any.whl"
+        assert name == "demo-1.0+cpu-py3-none-any.whl"
         version = package.find("c:version", NS)
         assert version is not None
         assert version.get("ver") == "1.0^~+cpu"

@@ -256,6 +256,19 @@ class TestSigningAgain:
         targets = body(tree, f"tuf/{EPOCH_S + 2 * DAY_S}.repomd.json")["targets"]
         assert sorted(targets) == sorted([*pointers(1), *beside])
 
+    def test_a_torn_round_leads_nowhere_else(self, signer: Signer, tree: Tree) -> None:
+        publish(tree, signer, 1)
+        named: dict[str, dict[str, str]] = {
+            "repodata/repomd.x/../../../keys/online.pem": {},
+            "repodata/repomd.xml": {},
+        }
+        path = f"tuf/{EPOCH_S}.repomd.json"
+        tree.put(path, json.dumps({"signed": {"targets": named}}).encode())
+        with pytest.raises(KeysUnusable, match="serial"):
+            signer.sign_again()
+        tree.put(path, b"torn")
+        assert signer.sign_again()
+
     def test_when_the_life_was_made_shorter(
         self, signer: Signer, tree: Tree, keys_dir: Path, clock: ToldClock
     ) -> None:
