@@ -13,6 +13,7 @@ import click
 from pyramid_pypi.cli.invocation import FINDINGS, Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.following.findings import Finding
+from pyramid_pypi.following.pointing import Trusting
 from pyramid_pypi.following.repairing import Repairer
 from pyramid_pypi.following.sources import FolderSource, HttpSource, Source
 from pyramid_pypi.following.verifying import Verifier, Wanted
@@ -61,22 +62,17 @@ def verify(
     SOURCE is a folder, or the address of an index or a mirror.  Needs no database and no
     data folder.  Ends with status 3 on findings.
     """
-    wanted = Wanted(
-        names=tuple(map(normalize, names)),
-        everything=everything,
-        unsigned=unsigned,
-        root=root.read_bytes() if root else None,
-        state=state,
-    )
+    wanted = Wanted(tuple(map(normalize, names)), everything)
+    trusting = Trusting(root.read_bytes() if root else None, state, unsigned)
     tree = _opened(source)
     with _progress(invocation) as on_progress:
         if repair_from is None:
-            verifier = Verifier(tree, wanted, system_clock, on_progress=on_progress)
+            verifier = Verifier(tree, wanted, trusting, system_clock, on_progress=on_progress)
             found = list(verifier.findings())
         else:
             if not isinstance(tree, FolderSource):
                 raise click.UsageError("only a folder can be repaired")
-            repairer = Repairer(tree, _opened(repair_from), wanted, system_clock)
+            repairer = Repairer(tree, _opened(repair_from), wanted, trusting, system_clock)
             found = list(repairer.findings(on_progress=on_progress))
             verifier = repairer.verifier
     _report(invocation, tree, verifier, found)

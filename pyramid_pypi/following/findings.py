@@ -23,6 +23,8 @@ from pyramid_pypi.values.digests import sha256_hex
 MAX_HELD_BYTES = 256 * 1024 * 1024
 """A document that is larger is not read whole, whatever the tree says of its size."""
 
+UNKNOWN_SIZE = -1
+
 _SHOWN_DIGITS = 12
 _GZIP_HEADER = gzip_bytes(b"")[:10]
 
@@ -44,24 +46,31 @@ class Fault(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What the tree says of one of its documents; `shadow` is where else it may lie.
+
+    The size is `UNKNOWN_SIZE` where the tree does not tell it.
+    """
+
+    path: str
+    sha256: str
+    size_bytes: int
+    shadow: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault: at which path, in words, and since when the path shows what it shows."""
+    """One fault: at which path, in words, and since when the path shows what it shows.
+
+    `named` is what should be there, where that is known.
+    """
 
     fault: Fault
     path: str
     detail: str = ""
     since: datetime | None = None
     repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What the tree says of one of its documents; `shadow` is where else it may lie."""
-
-    path: str
-    sha256: str
-    size_bytes: int
-    shadow: str | None = None
+    named: Named | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def look(source: Source, named: Named) -> Looked:
     try:
         beside = read(source, named.path, named.size_bytes)
     except SourceUnreadable as error:
-        finding = Finding(Fault.UNREADABLE, named.path, error.detail)
+        finding = Finding(Fault.UNREADABLE, named.path, error.detail, named=named)
     if beside is not None and is_named(beside, named):
         return Looked(beside)
     place, content = _elsewhere(source, named) or (None, None)
@@ -99,21 +108,24 @@ def look(source: Source, named: Named) -> Looked:
 
 def is_named(content: bytes, named: Named) -> bool:
     """Tell whether `content` is the document that is `named`."""
-    return len(content) == named.size_bytes and sha256_hex(content) == named.sha256
+    size_fits = named.size_bytes in {UNKNOWN_SIZE, len(content)}
+    return size_fits and sha256_hex(content) == named.sha256
 
 
 def stream(source: Source, named: Named) -> Finding | None:
     """Look at a large document without holding it; return what is wrong with it."""
+    unknown = named.size_bytes == UNKNOWN_SIZE
     try:
-        found = digest(source, named.path, named.size_bytes)
+        found = digest(source, named.path, MAX_HELD_BYTES if unknown else named.size_bytes)
     except SourceUnreadable as error:
-        return Finding(Fault.UNREADABLE, named.path, error.detail)
+        return Finding(Fault.UNREADABLE, named.path, error.detail, named=named)
     if found is None:
-        return Finding(Fault.MISSING, named.path, _expected(named))
-    if found != (named.sha256, named.size_bytes):
-        detail = f"{_told(*found)}, not {_told(named.sha256, named.size_bytes)}"
-        return Finding(Fault.WRONG, named.path, detail, source.modified(named.path))
-    return None
+        return Finding(Fault.MISSING, named.path, _expected(named), named=named)
+    sha256, size_bytes = found
+    if sha256 == named.sha256 and (unknown or size_bytes == named.size_bytes):
+        return None
+    detail = f"{_told(sha256, size_bytes)}, not {_told(named.sha256, named.size_bytes)}"
+    return Finding(Fault.WRONG, named.path, detail, source.modified(named.path), named=named)
 
 
 def digest(source: Source, path: str, max_bytes: int) -> tuple[str, int] | None:
@@ -183,14 +195,14 @@ def _finding(
 ) -> Finding:
     served = f"; its {elsewhere} is right" if elsewhere else ""
     if beside is None:
-        return Finding(Fault.MISSING, named.path, _expected(named) + served)
+        return Finding(Fault.MISSING, named.path, _expected(named) + served, named=named)
     size = f"more than {named.size_bytes}" if len(beside) > named.size_bytes else len(beside)
     shown = f"sha256 {sha256_hex(beside)[:_SHOWN_DIGITS]}… of {size} bytes"
     detail = f"{shown}, not {_told(named.sha256, named.size_bytes)}{served}"
     serial = serial_of(beside)
     if serial is not None:
         detail += f"; it shows serial {serial}"
-    return Finding(Fault.WRONG, named.path, detail, source.modified(named.path))
+    return Finding(Fault.WRONG, named.path, detail, source.modified(named.path), named=named)
 
 
 def _expected(named: Named) -> str:
@@ -198,4 +210,5 @@ def _expected(named: Named) -> str:
 
 
 def _told(sha256: str, size_bytes: int) -> str:
-    return f"sha256 {sha256[:_SHOWN_DIGITS]}… of {size_bytes} bytes"
+    size = "" if size_bytes == UNKNOWN_SIZE else f" of {size_bytes} bytes"
+    return f"sha256 {sha256[:_SHOWN_DIGITS]}…{size}"

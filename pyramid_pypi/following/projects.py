@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from pyramid_pypi.following.findings import (
     MAX_HELD_BYTES,
+    UNKNOWN_SIZE,
     Fault,
     Finding,
     Looked,
     Named,
-    digest,
     look,
     shadowed,
     stream,
@@ -24,7 +24,6 @@ from pyramid_pypi.formats.simple import SimpleFile
 from pyramid_pypi.formats.simple_parse import PageUnreadable, Read
 
 METADATA = ".metadata"
-MAX_METADATA_BYTES = 64 * 1024 * 1024
 
 
 def page_path(name: str) -> str:
@@ -90,7 +89,10 @@ def check_files(source: Source, files: Iterable[SimpleFile]) -> Iterator[Finding
         if finding:
             yield finding
         if file.core_metadata_sha256:
-            yield from _check_metadata(source, file.path, file.core_metadata_sha256)
+            sibling = f"{file.path}{METADATA}"
+            finding = stream(source, Named(sibling, file.core_metadata_sha256, UNKNOWN_SIZE))
+            if finding:
+                yield finding
 
 
 def read_manifest(
@@ -132,17 +134,3 @@ def _look(source: Source, path: str, entry: Entry | None) -> Looked:
         return Looked(read(source, path, MAX_HELD_BYTES))
     except SourceUnreadable as error:
         return Looked(None, Finding(Fault.UNREADABLE, path, error.detail))
-
-
-def _check_metadata(source: Source, path: str, sha256: str) -> Iterator[Finding]:
-    sibling = f"{path}{METADATA}"
-    try:
-        found = digest(source, sibling, MAX_METADATA_BYTES)
-    except SourceUnreadable as error:
-        yield Finding(Fault.UNREADABLE, sibling, error.detail)
-        return
-    if found is None:
-        yield Finding(Fault.MISSING, sibling, "the page of the project says that it is there")
-    elif found[0] != sha256:
-        detail = f"sha256 {found[0][:12]}…, not {sha256[:12]}…"
-        yield Finding(Fault.WRONG, sibling, detail, source.modified(sibling))

@@ -1,28 +1,253 @@
 """Mending a folder from another tree that nobody vouches for either.
 
-What is fetched is put in place only if it is what this folder's own pointer names, so a
-tree that lies can do no harm, and one that is ahead serves by its shadows.
+What is fetched is put in place only if it is what this folder's own pointer names, or what
+the signatures and names in this folder ask for.  So a tree that lies can do no harm, and
+one that is ahead serves by its shadows.  Each document is replaced at once: a reader finds
+the wrong one or the right one, whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
-from pyramid_pypi.following.findings import Finding
-from pyramid_pypi.following.sources import FolderSource, Source
+from pyramid_pypi.errors import Refusal
+from pyramid_pypi.following import trust
+from pyramid_pypi.following.findings import (
+    MAX_HELD_BYTES,
+    UNKNOWN_SIZE,
+    Fault,
+    Finding,
+    Named,
+)
+from pyramid_pypi.following.pointing import Pointing, Trusting
+from pyramid_pypi.following.seals import KEY_PATH, SIGNATURE_PATH, check_seal
+from pyramid_pypi.following.signatures import ROOM, check_signatures
+from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
+from pyramid_pypi.following.strays import stray_fault
 from pyramid_pypi.following.verifying import Progress, Verifier, Wanted
+from pyramid_pypi.formats import repomd
+from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
+from pyramid_pypi.storage import durable
 from pyramid_pypi.values.instants import Clock
+
+_POINTERS = (trust.POINTER, trust.POINTER_XML)
+_PASSES = 8  # what is mended lets more be seen, one level of the tree a pass
 
 
 class Repairer:
     """Mends one folder."""
 
     def __init__(
-        self, folder: FolderSource, other: Source, wanted: Wanted, clock: Clock
+        self,
+        folder: FolderSource,
+        other: Source,
+        wanted: Wanted,
+        trusting: Trusting,
+        clock: Clock,
     ) -> None:
-        self.folder, self.other, self._wanted, self._clock = folder, other, wanted, clock
-        self.verifier = Verifier(folder, wanted, clock)
+        self._folder = folder
+        self._other = other
+        self._wanted = wanted
+        self._trusting = trusting
+        self._clock = clock
+        self.verifier = self._new_verifier(lambda _done, _of: None)
 
     def findings(self, *, on_progress: Progress = lambda _done, _of: None) -> Iterator[Finding]:
-        """Yield each finding, and whether it was mended."""
-        yield from self.verifier.findings()
+        """Yield each finding, and whether it was mended.
+
+        Raises:
+            SourceUnreadable: there is no tree in the folder.
+        """
+        mended: set[str] = set()
+        for _ in range(_PASSES):
+            self.verifier = self._new_verifier(on_progress)
+            left = []
+            before = len(mended)
+            for finding in list(self.verifier.findings()):
+                if finding.path not in mended and self._mend(finding):
+                    mended.add(finding.path)
+                    yield replace(finding, repaired=True)
+                else:
+                    left.append(finding)
+            if len(mended) == before:
+                break
+        yield from left
+
+    def _new_verifier(self, on_progress: Progress) -> Verifier:
+        return Verifier(
+            self._folder, self._wanted, self._trusting, self._clock, on_progress=on_progress
+        )
+
+    def _mend(self, finding: Finding) -> bool:
+        try:
+            if finding.named is not None:
+                return self._mend_named(finding.named)
+            if finding.path in _POINTERS:
+                return self._mend_pointer(finding.path)
+            if finding.path.startswith(ROOM) and finding.fault is not Fault.EXPIRED:
+                return self._mend_trust(finding.path)
+            if finding.path in (KEY_PATH, SIGNATURE_PATH):
+                return self._mend_seal()
+            if finding.fault is Fault.TWIN and finding.path.endswith(".gz"):
+                return self._mend_twin(finding.path)
+            return finding.fault is Fault.WRONG and self._mend_called(finding.path)
+        except (SourceUnreadable, OSError):
+            return False
+
+    def _mend_named(self, named: Named) -> bool:
+        """Put the document that is `named` in place, from here or there."""
+        twin = f"{named.path}.gz"
+        for source, path in (
+            (self._folder, named.shadow),
+            (self._other, named.path),
+            (self._other, named.shadow),
+            (self._folder, twin if named.shadow else None),
+        ):
+            with suppress(SourceUnreadable):
+                if path is not None and self._take(source, path, named, unpack=path == twin):
+                    return True
+        return False
+
+    def _take(self, source: Source, path: str, named: Named, *, unpack: bool) -> bool:
+        if unpack:
+            content = read(source, path, named.size_bytes + 1024)
+            blocks = iter([_unpacked(content or b"", named.size_bytes)])
+        else:
+            coming = source.blocks(path)
+            if coming is None:
+                return False
+            blocks = coming
+        return self._put_if(blocks, named)
+
+    def _put_if(self, blocks: Iterator[bytes], named: Named) -> bool:
+        """Put what comes at the path of `named`, if it turns out to be that."""
+        target = Path(self._folder.place(named.path))
+        most = MAX_HELD_BYTES if named.size_bytes == UNKNOWN_SIZE else named.size_bytes
+        temporary = _temporary(target)
+        taken, size_bytes = hashlib.sha256(), 0
+        try:
+            with open(temporary, "wb") as out:
+                for block in blocks:
+                    size_bytes += len(block)
+                    if size_bytes > most:
+                        return False
+                    taken.update(block)
+                    out.write(block)
+                out.flush()
+                os.fsync(out.fileno())
+            if named.size_bytes not in {UNKNOWN_SIZE, size_bytes}:
+                return False
+            if taken.hexdigest() != named.sha256:
+                return False
+            os.replace(temporary, target)
+            durable.sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def _mend_pointer(self, path: str) -> bool:
+        """Put a pointer in place from the signed copy under its hash."""
+        pointer = self.verifier.pointer
+        if pointer is None or path not in pointer.targets:
+            return self._mend_trust(path)
+        sha256, size_bytes = pointer.targets[path]
+        room, _, name = path.rpartition("/")
+        return self._mend_named(Named(path, sha256, size_bytes, f"{room}/{sha256}.{name}"))
+
+    def _mend_trust(self, path: str) -> bool:
+        """Put signed documents in place, if the tree is trusted with all of them.
+
+        What is wrong with one may have hidden what is wrong with others, so all that are
+        wrong are replaced together.
+        """
+        signed = {*self._folder.files(ROOM.rstrip("/")), path} - set(_POINTERS)
+        wrong = {path, *(f.path for f in check_signatures(self._folder, signed))}
+        for more in ((), _POINTERS):
+            replaced = {
+                one: content
+                for one in sorted(wrong.union(more))
+                if (content := read(self._other, one, MAX_HELD_BYTES)) is not None
+            }
+            laid = _Overlay(self._folder, replaced)
+            if path in replaced and self._is_trusted(laid):
+                still = {finding.path for finding in check_signatures(laid, signed)}
+                for one in sorted(replaced.keys() - still):
+                    self._put(one, replaced[one])
+                return path not in still
+        return False
+
+    def _is_trusted(self, laid: Source) -> bool:
+        try:
+            # Not remembered: it is a question, and not what the tree shows.
+            trusting = replace(self._trusting, state=None)
+            return not Pointing(laid, trusting, self._clock).trusted().differs
+        except Refusal:
+            return False
+
+    def _mend_twin(self, path: str) -> bool:
+        """Write a compressed twin anew from its document, which was found to be right."""
+        content = read(self._folder, path.removesuffix(".gz"), MAX_HELD_BYTES)
+        if content is None:
+            return False
+        self._put(path, gzip_bytes(content))
+        return True
+
+    def _mend_seal(self) -> bool:
+        """Put signature and key for other readers in place, if they fit our pointer."""
+        pointer = self.verifier.pointer
+        found = {p: read(self._other, p, MAX_HELD_BYTES) for p in (KEY_PATH, SIGNATURE_PATH)}
+        replaced = {path: content for path, content in found.items() if content is not None}
+        laid = _Overlay(self._folder, replaced)
+        if pointer is None or any(check_seal(laid, repomd.xml(pointer.repomd))):
+            return False
+        for path, content in replaced.items():
+            self._put(path, content)
+        return True
+
+    def _mend_called(self, path: str) -> bool:
+        """Put the other tree's document in place if it is what its name says."""
+        content = read(self._other, path, MAX_HELD_BYTES)
+        if content is None:
+            return False
+        if stray_fault(_Overlay(self._folder, {path: content}), path) is not None:
+            return False
+        self._put(path, content)
+        return True
+
+    def _put(self, path: str, content: bytes) -> None:
+        target = Path(self._folder.place(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_durably(target, content)
+
+
+class _Overlay:
+    """A folder with some documents replaced, to ask what would be if they were."""
+
+    def __init__(self, folder: FolderSource, replaced: Mapping[str, bytes]) -> None:
+        self._folder, self._replaced = folder, replaced
+        self.name, self.tally = folder.name, folder.tally
+
+    def blocks(self, path: str) -> Iterator[bytes] | None:
+        content = self._replaced.get(path)
+        return self._folder.blocks(path) if content is None else iter([content])
+
+    def modified(self, path: str) -> datetime | None:
+        return self._folder.modified(path)
+
+
+def _temporary(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.name}.{os.getpid()}.new")
+
+
+def _unpacked(content: bytes, max_bytes: int) -> bytes:
+    try:
+        return gunzip_bytes(content, max_bytes)
+    except ValueError:
+        return b""

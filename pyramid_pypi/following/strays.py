@@ -30,7 +30,7 @@ from pyramid_pypi.following.findings import (
     digest,
     is_other_deflate,
 )
-from pyramid_pypi.following.projects import MAX_METADATA_BYTES, METADATA
+from pyramid_pypi.following.projects import METADATA
 from pyramid_pypi.following.records import MAX_SEGMENT_BYTES
 from pyramid_pypi.following.signatures import ROOM as SIGNED
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
@@ -116,7 +116,7 @@ def strays(
         try:
             if folder.changed_after(path, since):
                 continue
-            reason = _reason(folder, path, hidden)
+            reason = stray_fault(folder, path, hidden)
             if reason and path.startswith(unproven) and _has_shadow(folder, path):
                 continue
         except SourceUnreadable as error:
@@ -126,25 +126,20 @@ def strays(
             yield Finding(reason[0], path, reason[1], folder.modified(path))
 
 
-def _reason(
-    folder: FolderSource, path: str, hidden: Collection[str]
+def stray_fault(
+    source: Source, path: str, hidden: Collection[str] = ()
 ) -> tuple[Fault, str] | None:
     """Return what is wrong with the file at `path`, None for one that may be there."""
     if named := _HASH_NAMED.match(path):
-        if not _is_called(folder, path, named[1]):
+        if not _is_called(source, path, named[1]):
             return Fault.WRONG, "its name is not its sha256"
         return None
     if named := _SEGMENT.match(path):
-        told = _segment_fault(folder, path, int(named[1]), int(named[2]))
+        told = _segment_fault(source, path, int(named[1]), int(named[2]))
         return (Fault.WRONG, told) if told else None
-    named = _BLOB.match(path)
-    if named and _project(named[4]) in hidden:
-        if path.endswith(METADATA):
-            return _metadata_fault(folder, path)
-        found = digest(folder, path, _NO_BOUND)
-        if found and found[0] != named[1] + named[2] + named[3]:
-            return Fault.WRONG, "its path is not its sha256"
-        return None
+    if (named := _BLOB.match(path)) and _project(named[4]) in hidden:
+        told = _blob_fault(source, path, named[1] + named[2] + named[3])
+        return (Fault.WRONG, told) if told else None
     return Fault.UNNAMED, "nothing in the tree speaks of it"
 
 
@@ -152,14 +147,14 @@ def _is_shadow(path: str) -> bool:
     return "/v/" in path and _HASH_NAMED.match(path) is not None
 
 
-def _is_called(folder: FolderSource, path: str, sha256: str) -> bool:
+def _is_called(source: Source, path: str, sha256: str) -> bool:
     """Tell whether a file is called by its sha256, or a twin by that of its document."""
-    found = digest(folder, path, _NO_BOUND)
+    found = digest(source, path, _NO_BOUND)
     if found is None or found[0] == sha256:
         return True
     if not path.endswith(".gz"):
         return False
-    packed = read(folder, path, MAX_HELD_BYTES) or b""
+    packed = read(source, path, MAX_HELD_BYTES) or b""
     try:
         content = gunzip_bytes(packed, MAX_HELD_BYTES)
     except ValueError:
@@ -168,9 +163,9 @@ def _is_called(folder: FolderSource, path: str, sha256: str) -> bool:
     return is_whole and sha256_hex(content) == sha256
 
 
-def _segment_fault(folder: FolderSource, path: str, first: int, last: int) -> str | None:
+def _segment_fault(source: Source, path: str, first: int, last: int) -> str | None:
     """Return what is wrong with a superseded file of changes."""
-    content = read(folder, path, MAX_SEGMENT_BYTES) or b""
+    content = read(source, path, MAX_SEGMENT_BYTES) or b""
     try:
         lines = gunzip_bytes(content, MAX_SEGMENT_BYTES)
         if path.endswith("-names.json.gz"):
@@ -196,16 +191,24 @@ def _has_shadow(folder: FolderSource, path: str) -> bool:
     return folder.blocks(shadow_path(path, found[0])) is not None
 
 
-def _metadata_fault(folder: FolderSource, path: str) -> tuple[Fault, str] | None:
+def _blob_fault(source: Source, path: str, sha256: str) -> str | None:
+    """Return what is wrong with a release file of a project in quarantine."""
+    if path.endswith(METADATA):
+        return _metadata_fault(source, path) if isinstance(source, FolderSource) else None
+    found = digest(source, path, _NO_BOUND)
+    return "its path is not its sha256" if found and found[0] != sha256 else None
+
+
+def _metadata_fault(folder: FolderSource, path: str) -> str | None:
     """Compare the sibling of a wheel with what is in the wheel: nothing else names it."""
-    content = read(folder, path, MAX_METADATA_BYTES)
+    content = read(folder, path, MAX_HELD_BYTES)
     try:
         with zipfile.ZipFile(folder.place(path.removesuffix(METADATA))) as wheel:
             names = [name for name in wheel.namelist() if _METADATA_MEMBER.fullmatch(name)]
             for name in names[:1]:
                 with wheel.open(name) as member:
-                    if member.read(MAX_METADATA_BYTES + 1) != content:
-                        return Fault.WRONG, "it is not what is in the wheel"
+                    if member.read(MAX_HELD_BYTES + 1) != content:
+                        return "it is not what is in the wheel"
     # No wheel, or a broken one: then the wheel itself is found by its own path.
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, zlib.error, EOFError):
         return None

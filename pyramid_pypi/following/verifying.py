@@ -14,21 +14,21 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import projects, records, trust
 from pyramid_pypi.following.findings import Fault, Finding, Named, look
+from pyramid_pypi.following.pointing import Pointing, Trusting
 from pyramid_pypi.following.signatures import ROOM, check_signatures
-from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable
+from pyramid_pypi.following.sources import FolderSource, Source
 from pyramid_pypi.following.strays import NotingSource, strays
-from pyramid_pypi.following.trust import NoSignatures, Pointer, TrustRefused
+from pyramid_pypi.following.trust import Pointer
 from pyramid_pypi.following.walking import ROOMS, HashTree
 from pyramid_pypi.formats import manifest
 from pyramid_pypi.formats.compression import gunzip_bytes
 from pyramid_pypi.formats.hash_tree import Digits, digits
 from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
-from pyramid_pypi.formats.repomd import Record, RepomdUnreadable
+from pyramid_pypi.formats.repomd import Record
 from pyramid_pypi.formats.simple import QUARANTINED
 from pyramid_pypi.formats.simple_parse import Read, names_of
 from pyramid_pypi.values.instants import Clock, system_clock
@@ -44,17 +44,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to look at beside the top of the tree, and whom to trust.
-
-    `names` are normalized; `root` is the first root of the signatures, `state` the folder
-    of what was seen in earlier runs (`trust.signed_pointer`).
-    """
+    """What to look at beside the top of the tree: projects by normalized name, or all."""
 
     names: Collection[str] = ()
     everything: bool = False
-    unsigned: bool = False
-    root: bytes | None = None
-    state: Path | None = None
 
 
 class Verifier:
@@ -64,6 +57,7 @@ class Verifier:
         self,
         source: Source,
         wanted: Wanted,
+        trusting: Trusting,
         clock: Clock,
         *,
         on_progress: Progress = lambda _done, _of: None,
@@ -71,14 +65,18 @@ class Verifier:
         self._plain = source
         self._source = NotingSource(source)
         self._wanted = wanted
-        self._clock = clock
         self._on_progress = on_progress
         self._trees = {kind: HashTree(self._source, room) for kind, room in ROOMS.items()}
         self._told: set[tuple[Fault, str]] = set()
         self._quarantined: set[str] = set()
         self._unproven: set[str] = set()
         self._moments = 0 if isinstance(source, FolderSource) else _MOMENTS
-        self.pointer: Pointer | None = None
+        self._pointing = Pointing(self._source, trusting, clock)
+
+    @property
+    def pointer(self) -> Pointer | None:
+        """Return the pointer of the tree, None before anything was read."""
+        return self._pointing.now
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong with the tree, each once.
@@ -102,7 +100,7 @@ class Verifier:
         self._source.close()
 
     def _every(self) -> Iterator[Finding]:
-        yield from self._begin()
+        yield from self._pointing.begin()
         if self.pointer is not None:
             yield from self._top()
             for name in self._wanted.names:
@@ -111,38 +109,6 @@ class Verifier:
                 yield from self._all_projects()
         if self._wanted.everything:
             yield from self._signatures()
-
-    def _begin(self) -> Iterator[Finding]:
-        """Find the pointer, by its signatures or else by its word."""
-        refused: Finding | None = None
-        try:
-            self.pointer = self._signed()
-        except TrustRefused as error:
-            fault = Fault.ROLLBACK if error.is_rollback else Fault.SIGNATURE
-            since = self._plain.modified(error.path)
-            refused = Finding(fault, error.path, error.reason, since)
-        except NoSignatures:
-            if not self._wanted.unsigned:
-                refused = Finding(Fault.UNSIGNED, trust.FIRST_ROOT, "nothing here is signed")
-        except RepomdUnreadable as error:
-            refused = Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
-        if refused is not None:
-            yield refused
-        if self.pointer is None:
-            try:
-                self.pointer = trust.unsigned_pointer(self._source)
-            except RepomdUnreadable as error:
-                yield Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
-            except SourceUnreadable as error:
-                if refused is None:
-                    raise
-                yield Finding(Fault.MISSING, trust.POINTER, error.detail)
-
-    def _signed(self) -> Pointer:
-        wanted = self._wanted
-        return trust.signed_pointer(
-            self._source, at=self._clock(), root=wanted.root, state=wanted.state
-        )
 
     def _top(self) -> Iterator[Finding]:
         yield from self._settled(partial(records.check_pointer, self._source))
@@ -282,22 +248,12 @@ class Verifier:
     def _moved_on(self) -> bool:
         """Tell whether the tree points elsewhere by now, after a moment if need be."""
         before = self.pointer
-        if self._follow(before):
+        if self._pointing.has_moved(before):
             return True
         if self._moments <= 0:
             return False
         self._moments -= 1
         time.sleep(_MOMENT_S)
         # What looked wrong may have been right a moment later under the same pointer.
-        self._follow(before)
+        self._pointing.has_moved(before)
         return True
-
-    def _follow(self, before: Pointer | None) -> bool:
-        try:
-            standing = trust.unsigned_pointer(self._source)
-            if before is None or standing.content == before.content:
-                return False
-            self.pointer = self._signed() if before.is_signed else standing
-        except Refusal:
-            return False
-        return self.pointer.content != before.content

@@ -12,6 +12,9 @@ from pyramid_pypi.formats.manifest import shadow_path
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 
+VANISHED = Entry(0, "0" * 64, 0)
+"""In place of a document that vanished while its tree was built; a change tells of it."""
+
 
 class HashTree:
     """One hash tree, in the folder `room`; nodes and leaves have shadows.

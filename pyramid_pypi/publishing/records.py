@@ -8,6 +8,7 @@ from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.repomd import Record
 from pyramid_pypi.publishing.assembly import RootDocument
+from pyramid_pypi.publishing.sqlite_twins import SqliteTwin
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 
@@ -64,7 +65,9 @@ class Records:
             open_size_bytes=len(content),
         )
 
-    def assembled(self, document: RootDocument, serial: int, at: datetime) -> Record:
+    def assembled(
+        self, document: RootDocument | SqliteTwin, serial: int, at: datetime
+    ) -> Record:
         """Take a document out of the spool as the record of its kind."""
         extension = "sqlite.bz2" if document.kind.endswith("_db") else "xml.gz"
         href = f"{ROOM}/{document.sha256}-{document.kind.removesuffix('_db')}.{extension}"
@@ -83,6 +86,13 @@ class Records:
                 repomd.DATABASE_VERSION if document.kind.endswith("_db") else None
             ),
         )
+
+    def content(self, record: Record | None) -> bytes | None:
+        """Return the document of `record`, None without a record or without it whole."""
+        content = self._tree.read(record.href) if record else None
+        if record is None or content is None:
+            return None
+        return content if sha256_hex(content) == record.sha256 else None
 
     def _put(self, href: str, content: bytes) -> None:
         # Its name is its hash: what stands is either the same or torn.

@@ -22,45 +22,39 @@ from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain
 
-from pyramid_pypi.catalog import reading
 from pyramid_pypi.changes import journal
 from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.environment import Environment
-from pyramid_pypi.formats import hash_tree, manifest
+from pyramid_pypi.formats import hash_tree
 from pyramid_pypi.formats.hash_tree import Entry, Root, TreeUnreadable
 from pyramid_pypi.formats.hash_tree_edit import EMPTY, Change
-from pyramid_pypi.formats.manifest import ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record, Repomd
 from pyramid_pypi.formats.segments import SegmentsUnreadable
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.publishing import documents, touched
+from pyramid_pypi.publishing.companion_tree import CompanionTree
 from pyramid_pypi.publishing.companions import Companions
-from pyramid_pypi.publishing.hash_trees import HashTree
+from pyramid_pypi.publishing.hash_trees import VANISHED, HashTree
 from pyramid_pypi.publishing.lists import Lists
 from pyramid_pypi.publishing.pointer import BEFORE_ANY, NOTHING, Pointer
 from pyramid_pypi.publishing.records import ORDER, Records
 from pyramid_pypi.publishing.segments import Segments
 from pyramid_pypi.publishing.state import State
-from pyramid_pypi.publishing.touched import EVERY
 from pyramid_pypi.publishing.turns import Turn, TurnTaken
 from pyramid_pypi.publishing.whole import Whole
-from pyramid_pypi.values.digests import sha256_hex
 from pyramid_pypi.values.names import ProjectName
 
 log = logging.getLogger(__name__)
 
 SHARDS_ROOM = "repodata/t"
-COMPANIONS_ROOM = "repodata/p"
+_OWN = ("shards", "companions", "changes")
 _AT_A_TIME = 1000
 _LEAST_APART_S = 1.0
 _READER_WAITS_S = 2.0
 
 Resting = Callable[[], AbstractContextManager[int]]
 """Holds the publishing of pages, and tells the serial that all of them show."""
-
-_VANISHED = Entry(0, "0" * 64, 0)
 
 
 @dataclass(frozen=True)
@@ -92,13 +86,12 @@ class Repository:
         self._database = environment.database
         self._tree = environment.tree
         self._state = State(environment.settings.data_dir)
-        self._companions = companions
+        self._companions = CompanionTree(environment, companions)
         self._whole = Whole(environment, lists)
         self._pointer = Pointer(environment, title=title)
         self._resting = resting
         self._records = Records(environment.tree)
         self._shards = HashTree(environment.tree, SHARDS_ROOM)
-        self._companion_tree = HashTree(environment.tree, COMPANIONS_ROOM)
         self._segments = Segments(environment.tree)
         self._turn = Turn(environment.settings.data_dir / "repository.lock")
         self._ended = -_LEAST_APART_S
@@ -122,7 +115,8 @@ class Repository:
     def refresh_for_reader(self) -> None:
         """Bring the pointer up to date if it lags, for a reader who asks for it.
 
-        Not more often than once a second: its time, in whole seconds, has to grow.
+        Not more often than once a second: its time, in whole seconds, has to grow.  What
+        may take long is left to the clock.
         """
         if time.monotonic() - self._ended < _LEAST_APART_S:
             return
@@ -131,7 +125,7 @@ class Repository:
         try:
             with self._turn.taken(wait_s=_READER_WAITS_S):
                 if time.monotonic() - self._ended >= _LEAST_APART_S:
-                    self._round()
+                    self._round(briefly=True)
         except TurnTaken:
             return
 
@@ -153,19 +147,27 @@ class Repository:
             self._pointer.forget()
             self._round(whole=True, standing=NOTHING)
 
-    def _round(self, *, whole: bool = False, standing: Repomd | None = None) -> None:
+    def _round(
+        self,
+        *,
+        whole: bool = False,
+        briefly: bool = False,
+        standing: Repomd | None = None,
+    ) -> None:
         if standing is None:
             standing = self._pointer.standing()
         marked = frozenset(self._marked)
         found = {record.type: record for record in standing.records}
-        if whole or self._whole.is_due(self._state.published(), found):
+        if whole or not (briefly or self._whole.is_fresh(self._state.published(), found)):
             # First, so that no record tells more than the revision.
-            found |= self._whole.records(found)
+            own = {kind: found[kind] for kind in found if kind in _OWN}
+            found = own | self._whole.records(found)
         shown = self._follow_pages(standing, found, marked)
-        self._follow_companions(shown, found, marked)
+        if not briefly:
+            found["companions"] = self._companions.follow(shown, found, marked)
+            self._marked -= marked
         records = tuple(found[kind] for kind in ORDER if kind in found)
         self._pointer.show(replace(shown, records=records))
-        self._marked -= marked
         self._ended = time.monotonic()
 
     def _follow_pages(
@@ -185,7 +187,9 @@ class Repository:
         return Repomd(serial, at, ())
 
     def _base(self, standing: Repomd, found: Mapping[str, Record]) -> _Base:
-        shards, changes = (self._content(found.get(kind)) for kind in ("shards", "changes"))
+        shards, changes = (
+            self._records.content(found.get(kind)) for kind in ("shards", "changes")
+        )
         if shards is None or changes is None:
             return self._from_nothing()
         return _Base(standing.serial, standing.at, hash_tree.parse_root(shards), changes)
@@ -199,7 +203,7 @@ class Repository:
         reached = _Base(0, BEFORE_ANY, EMPTY, None)
         shown = self._state.published()
         names = (name for name in self._tree.names("simple") if self._page(name))
-        shards = self._shards.build(names, lambda name: self._page(name) or _VANISHED)
+        shards = self._shards.build(names, lambda name: self._page(name) or VANISHED)
         while changes := self._changes(reached.serial, shown):
             segments = self._segments.extend(reached.changes, changes)
             reached = reached.after(changes[-1], EMPTY, segments)
@@ -232,47 +236,6 @@ class Repository:
             changes = journal.since(session, after, _AT_A_TIME)
         return [change for change in changes if until is None or change.serial <= until]
 
-    def _follow_companions(
-        self, shown: Repomd, found: dict[str, Record], marked: AbstractSet[ProjectName]
-    ) -> None:
-        """Bring the tree of companions to what `shown` tells, writing those that lag."""
-        record = found.get("companions")
-        content = self._content(record)
-        if record is None or content is None:
-            root = self._all_companions()
-        elif record.serial == shown.serial and not marked:
-            return
-        else:
-            since = touched.between(self._database, record.serial, shown.serial)
-            again = ((name, {EVERY}) for name in marked)
-            try:
-                changes = self._manifests(chain(since, again))
-                root = self._companion_tree.edit(hash_tree.parse_root(content), changes)
-            except TreeUnreadable as error:
-                log.warning("the hash tree of companions is made anew: %s", error)
-                root = self._all_companions()
-        found["companions"] = self._records.json(
-            "companions", hash_tree.root(root), shown.serial, shown.at
-        )
-
-    def _all_companions(self) -> Root:
-        with self._database.reading() as session:
-            names = reading.every_name(session)
-        for name in names:
-            self._companions.mend(name, {EVERY})
-        standing = (name for name in names if self._manifest(name))
-        return self._companion_tree.build(
-            standing, lambda name: self._manifest(name) or _VANISHED
-        )
-
-    def _manifests(self, changed: Iterable[tuple[ProjectName, set[str]]]) -> dict[str, Change]:
-        versions: dict[ProjectName, set[str]] = {}
-        for name, some in changed:
-            versions.setdefault(name, set()).update(some)
-        for name, touched_versions in versions.items():
-            self._companions.mend(name, touched_versions)
-        return {name: self._manifest(name) for name in versions}
-
     def _pages(self, changes: Iterable[ChangeEntry]) -> dict[str, Change]:
         return {name: self._page(name) for name in touched.by_project(changes)}
 
@@ -281,18 +244,3 @@ class Repository:
         if content is None:
             return None
         return hash_tree.entry_of(content, serial_of(content) or 0)
-
-    def _manifest(self, name: str) -> Entry | None:
-        content = self._tree.read(documents.manifest_path(name))
-        try:
-            serial = manifest.parse(content).serial if content else 0
-        except ManifestUnreadable:
-            return None  # torn; it is written anew with the project's next change
-        return hash_tree.entry_of(content, serial) if content else None
-
-    def _content(self, record: Record | None) -> bytes | None:
-        """Return the document of `record`, None without a record or without it whole."""
-        content = self._tree.read(record.href) if record else None
-        if record is None or content is None:
-            return None
-        return content if sha256_hex(content) == record.sha256 else None

@@ -17,11 +17,12 @@ from pyramid_pypi.formats import manifest
 from pyramid_pypi.formats.canonical import json_document
 from pyramid_pypi.formats.manifest import Listed, Manifest, shadow_path
 from pyramid_pypi.formats.repomd import Record
-from pyramid_pypi.publishing import documents
+from pyramid_pypi.publishing import documents, sqlite_twins
 from pyramid_pypi.publishing.assembly import Assembly
 from pyramid_pypi.publishing.lists import Lists
 from pyramid_pypi.publishing.pointer import BEFORE_ANY
 from pyramid_pypi.publishing.records import Records
+from pyramid_pypi.storage.spool import Spool
 
 KINDS = ("primary", "filelists", "other", "projects", "site", "mirrors")
 _BYTES_PER_S = 25_000  # kept for two days: some 4 GB at most
@@ -37,16 +38,19 @@ class Whole:
         self._database = environment.database
         self._least_apart_s = settings.publish_lists_s
         self._lists = lists
+        self._with_sqlite = settings.repodata_sqlite
+        self._spool = Spool(settings.spool_dir)
         self._assembly = Assembly(environment, most_files=settings.repodata_max_files)
         self._records = Records(environment.tree)
         self._due = 0.0
 
-    def is_due(self, serial: int, found: Mapping[str, Record]) -> bool:
-        """Tell whether any of the records `found` lags behind `serial`, and it is time."""
-        if not all(kind in found for kind in KINDS):
-            return True
-        lag = any(found[kind].serial != serial for kind in KINDS)
-        return lag and time.monotonic() >= self._due
+    def is_fresh(self, serial: int, found: Mapping[str, Record]) -> bool:
+        """Tell whether the records `found` show `serial`, or it is too early for others."""
+        has_twins = "primary_db" in found
+        if not all(kind in found for kind in KINDS) or has_twins != self._with_sqlite:
+            return False
+        shows = all(found[kind].serial == serial for kind in KINDS)
+        return shows or time.monotonic() < self._due
 
     def forget(self) -> None:
         """Have the next records made from the database alone."""
@@ -66,6 +70,8 @@ class Whole:
             serial = journal.newest(session)
             at = journal.instant_of(session, serial) or BEFORE_ANY
         made = self._assembled(serial, at, found) | self._listed(serial, at)
+        if self._with_sqlite:
+            made |= self._twins(made, found)
         mirrors = json_document({"mirrors": []})
         made["mirrors"] = self._records.json("mirrors", mirrors, serial, at)
         size_bytes = sum(record.size_bytes for record in made.values())
@@ -94,6 +100,22 @@ class Whole:
             }
         finally:
             assembled.discard()
+
+    def _twins(
+        self, made: Mapping[str, Record], found: Mapping[str, Record]
+    ) -> dict[str, Record]:
+        """Return the SQLite twins of the createrepo documents that are `made`."""
+        twins = {}
+        for kind in documents.PACKAGE_KINDS:
+            document, before = made[kind], found.get(kind)
+            standing = found.get(f"{kind}_db")
+            if before and standing and before.sha256 == document.sha256:
+                twins[standing.type] = replace(standing, serial=document.serial, at=document.at)
+                continue
+            path = self._tree.root / document.href
+            twin = sqlite_twins.twin(kind, path, document.sha256, self._spool)
+            twins[twin.kind] = self._records.assembled(twin, document.serial, document.at)
+        return twins
 
     def _listed(self, serial: int, at: datetime) -> dict[str, Record]:
         """Return the records of the lists, whose versions of now are kept by their hash."""

@@ -170,6 +170,12 @@ class Settings:
         "Files that the createrepo documents of the whole index list at most: the newest.",
         least=1,
     )
+    repodata_sqlite: bool = _setting(
+        "repodata.sqlite",
+        False,
+        readers.flag,
+        "Write the SQLite twins of the createrepo documents too, which old tools ask for.",
+    )
     signing_enabled: bool = _setting(
         "signing.enabled",
         True,

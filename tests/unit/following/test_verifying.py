@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pyramid_pypi.following.findings import Finding
+from pyramid_pypi.following.pointing import Trusting
 from pyramid_pypi.following.sources import FolderSource
 from pyramid_pypi.following.verifying import Verifier, Wanted
 from tests.static_trees import Origin
@@ -13,7 +14,7 @@ ALL = Wanted(everything=True)
 
 
 def found(folder: Path, busy: Origin, wanted: Wanted = ALL) -> list[Finding]:
-    return list(Verifier(FolderSource(folder), wanted, busy.clock).findings())
+    return list(Verifier(FolderSource(folder), wanted, Trusting(), busy.clock).findings())
 
 
 def test_a_good_tree_has_no_findings(busy: Origin, copy: Path) -> None:

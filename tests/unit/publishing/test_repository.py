@@ -24,8 +24,9 @@ from pyramid_pypi.formats.hash_tree import Entry
 from pyramid_pypi.formats.repomd import Repomd
 from pyramid_pypi.models.catalog import File, ProjectStatus
 from pyramid_pypi.publishing import sweeping
+from pyramid_pypi.publishing.companion_tree import COMPANIONS_ROOM
 from pyramid_pypi.publishing.publisher import Publisher
-from pyramid_pypi.publishing.repository import COMPANIONS_ROOM, SHARDS_ROOM
+from pyramid_pypi.publishing.repository import SHARDS_ROOM
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.upload.refusals import ProjectReadOnly
 from pyramid_pypi.values.digests import sha256_hex
