@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ _project, _release, _file = table_of(Project), table_of(Release), table_of(File)
 # Projects of fewer files are read whole, in one statement; larger ones by what is new.
 _SMALL_FILES = 64
 _MOST_BY_ID = 500
+_PAGES_AT_A_TIME = 500
 
 _FIND = select(
     _project.c.id, _project.c.serial, _project.c.status, _project.c.status_reason
@@ -53,6 +55,18 @@ _KEYS = (
     .join(_release, _release.c.id == _file.c.release_id)
     .where(_OF_PROJECT)
     .order_by(*_IN_ORDER)
+)
+_NEXT_PROJECTS = (
+    select(_project.c.id, _project.c.name, _project.c.serial)
+    .add_columns(_project.c.status, _project.c.status_reason)
+    .where(_project.c.name > bindparam("after"))
+    .order_by(_project.c.name)
+    .limit(_PAGES_AT_A_TIME)
+)
+_THEIR_FILES = (
+    _SIMPLE_FILES.add_columns(_file.c.project_id)
+    .where(_file.c.project_id.in_(bindparam("projects", expanding=True)))
+    .order_by(_file.c.project_id, *_IN_ORDER)
 )
 
 
@@ -118,7 +132,7 @@ class SimpleReader:
                 self._files.popitem(last=False)
 
 
-def _simple_file(row: Row[*tuple[Any, ...]]) -> SimpleFile:
+def _simple_file(row: Sequence[Any]) -> SimpleFile:
     _, _, _, filename, sha256, size, uploaded_at, python, yanked, reason, metadata = row
     return SimpleFile(
         filename=filename,
@@ -130,6 +144,26 @@ def _simple_file(row: Row[*tuple[Any, ...]]) -> SimpleFile:
         yanked_reason=reason,
         core_metadata_sha256=metadata,
     )
+
+
+def every_page(session: Session) -> Iterator[SimplePage]:
+    """Yield the simple page of every project, in order of names, many read at a time."""
+    after = ""
+    while projects := session.execute(_NEXT_PROJECTS, {"after": after}).all():
+        found: dict[int, list[Row[*tuple[Any, ...]]]] = {row.id: [] for row in projects}
+        for row in session.execute(_THEIR_FILES, {"projects": list(found)}):
+            found[row[-1]].append(row)
+        for project_id, name, serial, status, reason in projects:
+            rows = found[project_id]
+            yield SimplePage(
+                name=name,
+                serial=serial,
+                status=status.value,
+                status_reason=reason,
+                versions=tuple(dict.fromkeys(row[2] for row in rows)),
+                files=tuple(_simple_file(row[:-1]) for row in rows),
+            )
+        after = projects[-1].name
 
 
 def simple_list(session: Session) -> SimpleList:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -88,17 +88,22 @@ class Repairer:
         try:
             if finding.named is not None:
                 return self._mend_named(finding.named)
-            if finding.path in _POINTERS:
-                return self._mend_pointer(finding.path)
-            if finding.path.startswith(ROOM) and finding.fault is not Fault.EXPIRED:
-                return self._mend_trust(finding.path)
-            if finding.path in (KEY_PATH, SIGNATURE_PATH):
-                return self._mend_seal()
-            if finding.fault is Fault.TWIN and finding.path.endswith(".gz"):
-                return self._mend_twin(finding.path)
-            return finding.fault is Fault.WRONG and self._mend_called(finding.path)
+            mend = self._way_of(finding)
+            return mend is not None and mend(finding.path)
         except (SourceUnreadable, OSError):
             return False
+
+    def _way_of(self, finding: Finding) -> Callable[[str], bool] | None:
+        """Return how to mend a document that no other names; None if there is no way."""
+        if finding.path in _POINTERS:
+            return self._mend_pointer
+        if finding.path.startswith(ROOM):
+            return self._mend_trust if finding.fault is not Fault.EXPIRED else None
+        if finding.path in (KEY_PATH, SIGNATURE_PATH):
+            return self._mend_seal
+        if finding.fault is Fault.TWIN and finding.path.endswith(".gz"):
+            return self._mend_twin
+        return self._mend_called if finding.fault is Fault.WRONG else None
 
     def _mend_named(self, named: Named) -> bool:
         """Put the document that is `named` in place, from here or there."""
@@ -168,19 +173,39 @@ class Repairer:
         """
         signed = {*self._folder.files(ROOM.rstrip("/")), path} - set(_POINTERS)
         wrong = {path, *(f.path for f in check_signatures(self._folder, signed))}
+        if trust.FIRST_ROOT in wrong and not self._put_known_root():
+            return False
         for more in ((), _POINTERS):
             replaced = {
                 one: content
-                for one in sorted(wrong.union(more))
+                for one in sorted(wrong.union(more) - {trust.FIRST_ROOT})
                 if (content := read(self._other, one, MAX_HELD_BYTES)) is not None
             }
             laid = _Overlay(self._folder, replaced)
-            if path in replaced and self._is_trusted(laid):
+            if path != trust.FIRST_ROOT and path not in replaced:
+                return False
+            if self._is_trusted(laid):
                 still = {finding.path for finding in check_signatures(laid, signed)}
                 for one in sorted(replaced.keys() - still):
                     self._put(one, replaced[one])
                 return path not in still
         return False
+
+    def _put_known_root(self) -> bool:
+        """Put the first root in place, if it is known: another tree's would be believed."""
+        root = self._trusting.root
+        kept = self._trusting.state
+        history = kept / "root_history" / "1.root.json" if kept else None
+        if root is None and history is not None and history.exists():
+            root = history.read_bytes()
+        if root is None or any(
+            check_signatures(
+                _Overlay(self._folder, {trust.FIRST_ROOT: root}), [trust.FIRST_ROOT]
+            )
+        ):
+            return False
+        self._put(trust.FIRST_ROOT, root)
+        return True
 
     def _is_trusted(self, laid: Source) -> bool:
         try:
@@ -198,7 +223,7 @@ class Repairer:
         self._put(path, gzip_bytes(content))
         return True
 
-    def _mend_seal(self) -> bool:
+    def _mend_seal(self, _path: str) -> bool:
         """Put signature and key for other readers in place, if they fit our pointer."""
         pointer = self.verifier.pointer
         found = {p: read(self._other, p, MAX_HELD_BYTES) for p in (KEY_PATH, SIGNATURE_PATH)}

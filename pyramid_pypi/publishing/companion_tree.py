@@ -7,8 +7,9 @@ can make pages from the journal alone, but not what a README looks like (docs/ad
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from itertools import chain
 
 from pyramid_pypi.catalog import reading
@@ -39,6 +40,7 @@ class CompanionTree:
         self._companions = companions
         self._records = Records(environment.tree)
         self._hash_tree = HashTree(environment.tree, COMPANIONS_ROOM)
+        self._only_standing = False
 
     def follow(
         self, shown: Repomd, found: Mapping[str, Record], marked: AbstractSet[ProjectName]
@@ -69,11 +71,26 @@ class CompanionTree:
         content = hash_tree.root(root)
         return self._records.json("companions", content, shown.serial, shown.at)
 
+    @contextmanager
+    def leaving_out(self, absent: bool) -> Iterator[None]:
+        """Meanwhile, if `absent`, have the tree tell of companions that stand, and write none.
+
+        Those of a large index take an hour; each is written once a reader asks for it.
+        """
+        self._only_standing = absent
+        try:
+            yield
+        finally:
+            self._only_standing = False
+
     def _all(self) -> Root:
-        with self._database.reading() as session:
-            names = reading.every_name(session)
-        for name in names:
-            self._companions.mend(name, {EVERY})
+        if self._only_standing:
+            names = list(self._tree.holding("projects", "documents.json"))
+        else:
+            with self._database.reading() as session:
+                names = list(reading.every_name(session))
+            for name in names:
+                self._companions.mend(ProjectName(name), {EVERY})
         standing = (name for name in names if self._manifest(name))
         return self._hash_tree.build(standing, lambda name: self._manifest(name) or VANISHED)
 

@@ -41,8 +41,13 @@ class HashTree:
                 self._put(path, content)
         return edited.root
 
-    def build(self, names: Iterable[str], entry: Callable[[str], Entry]) -> Root:
-        """Write the tree of all projects `names` from nothing, and return its root."""
+    def build(
+        self, names: Iterable[str], entry: Callable[[str], Entry], *, shadows: bool = True
+    ) -> Root:
+        """Write the tree of all projects `names` from nothing, and return its root.
+
+        Without `shadows` each document gets its own once it is superseded.
+        """
         made: set[str] = set()
         stream = hash_tree_edit.building(names, entry, self._room)
         while True:
@@ -53,8 +58,12 @@ class HashTree:
                 root: Root = end.value
                 return root
             made.add(path)
-            if not self._tree.holds(path, content):
+            if self._tree.holds(path, content):
+                continue
+            if shadows:
                 self._put(path, content)
+            else:
+                self._tree.put(path, content)
 
     def _put(self, path: str, content: bytes) -> None:
         self._tree.put(path, content, shadow=shadow_path(path, sha256_hex(content)))

@@ -32,7 +32,8 @@ from pyramid_pypi.formats.hash_tree_edit import EMPTY, Change
 from pyramid_pypi.formats.repomd import Record, Repomd
 from pyramid_pypi.formats.segments import SegmentsUnreadable
 from pyramid_pypi.formats.simple import serial_of
-from pyramid_pypi.publishing import documents, touched
+from pyramid_pypi.publishing import touched
+from pyramid_pypi.publishing.beginning import Base, from_nothing, page_of
 from pyramid_pypi.publishing.companion_tree import CompanionTree
 from pyramid_pypi.publishing.companions import Companions
 from pyramid_pypi.publishing.hash_trees import VANISHED, HashTree
@@ -55,20 +56,6 @@ _READER_WAITS_S = 2.0
 
 Resting = Callable[[], AbstractContextManager[int]]
 """Holds the publishing of pages, and tells the serial that all of them show."""
-
-
-@dataclass(frozen=True)
-class _Base:
-    """From where a round goes on: the journal up to `serial`, of the instant `at`, is in."""
-
-    serial: int
-    at: datetime
-    shards: Root
-    changes: bytes | None
-
-    def after(self, change: ChangeEntry, shards: Root, changes: bytes) -> _Base:
-        """Return the base with everything up to `change` in it."""
-        return _Base(change.serial, change.at, shards, changes)
 
 
 class Repository:
@@ -96,6 +83,8 @@ class Repository:
         self._turn = Turn(environment.settings.data_dir / "repository.lock")
         self._ended = -_LEAST_APART_S
         self._marked: set[ProjectName] = set()
+        # Entries of all pages, while the whole tree is written at once.
+        self._written: Mapping[str, Entry] | None = None
 
     @property
     def serial(self) -> int:
@@ -147,6 +136,21 @@ class Repository:
             self._pointer.forget()
             self._round(whole=True, standing=NOTHING)
 
+    def begin(self, pages: Mapping[str, Entry], *, companions: bool) -> None:
+        """Make all of it for a tree whose `pages` were all written just now.
+
+        With `companions`, those of every project too; else of whom they stand.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: as `refresh`.
+        """
+        self._written = pages
+        try:
+            with self._companions.leaving_out(not companions):
+                self.rebuild()
+        finally:
+            self._written = None
+
     def _round(
         self,
         *,
@@ -186,30 +190,19 @@ class Repository:
         found["changes"] = self._records.json("changes", changes, serial, at)
         return Repomd(serial, at, ())
 
-    def _base(self, standing: Repomd, found: Mapping[str, Record]) -> _Base:
+    def _base(self, standing: Repomd, found: Mapping[str, Record]) -> Base:
         shards, changes = (
             self._records.content(found.get(kind)) for kind in ("shards", "changes")
         )
         if shards is None or changes is None:
             return self._from_nothing()
-        return _Base(standing.serial, standing.at, hash_tree.parse_root(shards), changes)
+        return Base(standing.serial, standing.at, hash_tree.parse_root(shards), changes)
 
-    def _from_nothing(self) -> _Base:
-        """Return the tree of all pages that stand, and the whole journal up to them.
-
-        Pages published meanwhile may be in it, and vanished ones: the changes that made
-        them are still to come.
-        """
-        reached = _Base(0, BEFORE_ANY, EMPTY, None)
+    def _from_nothing(self) -> Base:
         shown = self._state.published()
-        names = (name for name in self._tree.names("simple") if self._page(name))
-        shards = self._shards.build(names, lambda name: self._page(name) or VANISHED)
-        while changes := self._changes(reached.serial, shown):
-            segments = self._segments.extend(reached.changes, changes)
-            reached = reached.after(changes[-1], EMPTY, segments)
-        return replace(reached, serial=shown, shards=shards)
+        return from_nothing(self._tree, self._database, self._shards, shown, self._written)
 
-    def _advance(self, base: _Base, marked: AbstractSet[ProjectName]) -> _Base:
+    def _advance(self, base: Base, marked: AbstractSet[ProjectName]) -> Base:
         while len(changes := self._changes(base.serial)) == _AT_A_TIME:
             pages = self._pages(changes)
             base = self._take(base, changes, pages)
@@ -219,8 +212,8 @@ class Repository:
         return self._take(base, changes, pages)
 
     def _take(
-        self, base: _Base, changes: list[ChangeEntry], pages: Mapping[str, Change]
-    ) -> _Base:
+        self, base: Base, changes: list[ChangeEntry], pages: Mapping[str, Change]
+    ) -> Base:
         shards = self._shards.edit(base.shards, pages) if pages else base.shards
         if not changes:
             return replace(base, shards=shards)
@@ -240,7 +233,4 @@ class Repository:
         return {name: self._page(name) for name in touched.by_project(changes)}
 
     def _page(self, name: str) -> Entry | None:
-        content = self._tree.read(documents.simple_paths(name)[1])
-        if content is None:
-            return None
-        return hash_tree.entry_of(content, serial_of(content) or 0)
+        return page_of(self._tree, name)

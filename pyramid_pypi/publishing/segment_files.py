@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Protocol
 
 from pyramid_pypi.formats import segment_lists, segments
 from pyramid_pypi.formats.segments import ROOM, Digest, Periods, Record, SegmentsUnreadable
@@ -12,6 +13,22 @@ from pyramid_pypi.storage.tree import Tree
 
 _SEGMENT = re.compile(r"([0-9]{1,16})-([0-9]{1,16})(?:\.jsonl|-names\.json)\.gz\Z", re.ASCII)
 _PERIODS = re.compile(r"[0-9a-f]{64}-periods\.json\Z", re.ASCII)
+
+
+class Files(Protocol):
+    """Where files of the feed are put and read: the tree, or something before it."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return the file at `path`, None when there is none."""
+        ...
+
+    def holds(self, path: str, content: bytes) -> bool:
+        """Tell whether the file at `path` is just `content`."""
+        ...
+
+    def put(self, path: str, content: bytes) -> int:
+        """Have `content` at `path`."""
+        ...
 
 
 def faults(tree: Tree, last: bytes) -> Iterator[str]:
@@ -56,7 +73,7 @@ def superseded(tree: Tree, last: bytes, before: float) -> list[str]:
     return sorted(gone)
 
 
-def read(tree: Tree, path: str, digest: Digest) -> bytes:
+def read(tree: Files, path: str, digest: Digest) -> bytes:
     """Return the file at `path`, which must be the one of `digest`.
 
     Raises:
@@ -68,7 +85,7 @@ def read(tree: Tree, path: str, digest: Digest) -> bytes:
     return content
 
 
-def periods_of(tree: Tree, record: Record) -> Periods:
+def periods_of(tree: Files, record: Record) -> Periods:
     """Return the periods that `record` names.
 
     Raises:
@@ -77,6 +94,14 @@ def periods_of(tree: Tree, record: Record) -> Periods:
     if record.periods is None or record.periods_path is None:
         return Periods()
     return segment_lists.parse_periods(read(tree, record.periods_path, record.periods))
+
+
+def named(record: Record, periods: Periods) -> Iterator[tuple[str, bool]]:
+    """Yield the path of each file that `record` leads to, and whether it does so for good."""
+    lasting = [span for span in periods.spans if span.kind == "week"]
+    final = {path for span in lasting for path in (span.path, span.names_path)}
+    for path, _ in _files(record, periods):
+        yield path, path in final
 
 
 def _standing(tree: Tree) -> tuple[list[str], dict[str, tuple[int, int]], dict[str, float]]:

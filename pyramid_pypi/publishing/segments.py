@@ -28,8 +28,7 @@ from pyramid_pypi.formats.segments import (
     Record,
     Span,
 )
-from pyramid_pypi.publishing.segment_files import periods_of, read
-from pyramid_pypi.storage.tree import Tree
+from pyramid_pypi.publishing.segment_files import Files, periods_of, read
 
 _MOST_PERIOD_BYTES = PERIOD_CHANGES * events.MAX_LINE_BYTES
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +52,7 @@ def event_of(change: ChangeEntry) -> Event:
 class Segments:
     """The segments of one tree; whoever writes has the publisher's turn."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Files) -> None:
         self._tree = tree
 
     def extend(self, last: bytes | None, changes: Iterable[ChangeEntry]) -> bytes:
@@ -77,7 +76,7 @@ class Segments:
 class _Chain:
     """The feed while changes are added to it."""
 
-    def __init__(self, tree: Tree, last: bytes | None) -> None:
+    def __init__(self, tree: Files, last: bytes | None) -> None:
         self._tree = tree
         self._last = last
         self._known = segment_lists.parse_record(last) if last is not None else Record()

@@ -42,16 +42,20 @@ class Tree:
     ) -> int:
         """Show `content` at the stable `path`; return its modification time in seconds.
 
-        With `shadow`, a path, the version also appears there, first.  A compressed twin
-        is given the `mtime` of its document, by which readers tell that they belong
-        together.
+        With `shadow`, a path, the version also appears there, first; and so does the one
+        it supersedes, if that was put without, as the first versions of a large index
+        are.  A compressed twin is given the `mtime` of its document, by which readers
+        tell that they belong together.
         """
         # Plain strings: this is done half a dozen times for each upload.
         target = f"{self._root}{path}"
         temporary = str(self._spool.new_path())
+        standing = _stat(target)
         if mtime is None:
-            mtime = self._next_mtime(target)
+            mtime = self._next_mtime(standing)
         try:
+            if shadow is not None and standing is not None and standing.st_nlink == 1:
+                _keep(target, f"{self._root}{shadow}")
             _write(temporary, content, mtime)
             if shadow is not None:
                 _link(temporary, f"{self._root}{shadow}")
@@ -168,6 +172,17 @@ class Tree:
             if not is_shadows and self._has_documents(f"{room}/{name}"):
                 yield name
 
+    def holding(self, room: str, name: str) -> Iterator[str]:
+        """Yield the names of the folders in `room` where a document `name` stands.
+
+        In no order; at some 3 µs for each folder, which `names` takes ten times as long for.
+        """
+        folder = f"{self._root}{room}"
+        with suppress(FileNotFoundError):
+            for inside in os.listdir(folder):
+                if os.path.isfile(f"{folder}/{inside}/{name}"):  # noqa: PTH113 - a million
+                    yield inside
+
     def _has_documents(self, folder: str) -> bool:
         try:
             with os.scandir(self.root / folder) as entries:
@@ -197,12 +212,31 @@ class Tree:
         """Return when every document shown so far would survive a power cut."""
         durable.sync_filesystem(self.root)
 
-    def _next_mtime(self, target: str) -> int:
+    def _next_mtime(self, standing: os.stat_result | None) -> int:
         now = int(self._clock().timestamp())
-        try:
-            return max(now, int(os.stat(target).st_mtime) + 1)
-        except (FileNotFoundError, NotADirectoryError):
-            return now
+        return max(now, int(standing.st_mtime) + 1) if standing is not None else now
+
+
+def _stat(target: str) -> os.stat_result | None:
+    try:
+        return os.stat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _keep(target: str, shadow: str) -> None:
+    """Show the version that stands at `target` under its hash, beside that of `shadow`.
+
+    A compressed twin bears the hash of its document, so it is passed over: readers who
+    follow hashes ask for the document itself.
+    """
+    folder, _, name = shadow.rpartition("/")
+    if target.endswith(".gz") or not _SHADOW_NAME.fullmatch(name):
+        return
+    with open(target, "rb") as document:
+        digest = hashlib.file_digest(document, "sha256").hexdigest()
+    with suppress(FileExistsError):
+        _entering(f"{folder}/{digest}{name[len(digest) :]}", lambda to: os.link(target, to))
 
 
 def _write(path: str, content: bytes, mtime: int) -> None:
