@@ -29,6 +29,10 @@ class FetchFailed(Refusal):
     title = "The address could not be fetched"
 
 
+class FetchTimedOut(FetchFailed):
+    """Another server kept silent for longer than it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back."""
@@ -130,7 +134,8 @@ def _worded(url: str) -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
-        raise FetchFailed(f"{url}: {type(error).__name__}: {error}") from error
+        failure = FetchTimedOut if isinstance(error, requests.Timeout) else FetchFailed
+        raise failure(f"{url}: {type(error).__name__}: {error}") from error
 
 
 def _blocks(url: str, response: requests.Response, deadline: float) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
@@ -15,7 +16,9 @@ from pyramid_pypi.formats.pages import HomeDocument, NewFile
 from pyramid_pypi.formats.simple import SimpleFile, SimpleList, SimplePage
 from pyramid_pypi.models.catalog import File, Project, ProjectStatus, Release
 from pyramid_pypi.models.tables import table_of
-from pyramid_pypi.values.names import ProjectName
+from pyramid_pypi.values.names import ProjectName, is_normalized
+
+log = logging.getLogger(__name__)
 
 _project, _release, _file = table_of(Project), table_of(Release), table_of(File)
 
@@ -183,9 +186,12 @@ def serial_of(session: Session, name: ProjectName) -> int | None:
 
 
 def every_name(session: Session) -> list[ProjectName]:
-    """Return the name of every project, quarantined ones too, in order."""
+    """Return the name of every project, quarantined ones too, in order.
+
+    Without what is no name, which no document can be called by; `fsck` tells of it.
+    """
     names = session.scalars(select(Project.name).order_by(Project.name))
-    return [ProjectName(name) for name in names]
+    return [ProjectName(name) for name in names if is_normalized(name)]
 
 
 def every_serial(session: Session) -> dict[ProjectName, int]:
@@ -195,8 +201,11 @@ def every_serial(session: Session) -> dict[ProjectName, int]:
 
 
 def home_document(session: Session, listed: SimpleList, *, newest: int = 20) -> HomeDocument:
-    """Return what the home page tells: how many projects, and the `newest` files."""
-    rows = session.execute(
+    """Return what the home page tells: how many projects, and the `newest` files.
+
+    None of them where one cannot be read: all lists wait for this page.
+    """
+    query = (
         select(Project.name, Release.version, File.filename, File.uploaded_at)
         .join(Project, Project.id == File.project_id)
         .join(Release, Release.id == File.release_id)
@@ -204,6 +213,11 @@ def home_document(session: Session, listed: SimpleList, *, newest: int = 20) -> 
         .order_by(File.uploaded_at.desc(), File.id.desc())
         .limit(newest)
     )
+    try:
+        rows = session.execute(query).all()
+    except ValueError as error:
+        log.warning("the home page goes without files: %s", error)
+        rows = []
     return HomeDocument(
         serial=listed.serial,
         project_count=len(listed.projects),

@@ -8,8 +8,9 @@ end: on PostgreSQL an advisory lock, on SQLite the write lock it already holds.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import bindparam, event, func, insert, select, text, update
@@ -18,6 +19,8 @@ from sqlalchemy.orm import Session
 from pyramid_pypi.models.catalog import Project, Release
 from pyramid_pypi.models.journal import Change, ChangeKind
 from pyramid_pypi.models.tables import table_of
+
+log = logging.getLogger(__name__)
 
 _WAITING = "journal.waiting"
 _COMMITTED = "journal.committed"
@@ -41,6 +44,18 @@ _SINCE = (
     .order_by(_change.c.serial)
     .limit(bindparam("most"))
 )
+_SERIALS = (
+    select(_change.c.serial)
+    .where(_change.c.serial > bindparam("after"))
+    .order_by(_change.c.serial)
+    .limit(bindparam("most"))
+)
+_UNREADABLE: dict[str, Any] = {
+    "at": datetime(1970, 1, 1, tzinfo=UTC),
+    "kind": ChangeKind.METADATA_CHANGED,
+    "actor": "",
+    "details": {},
+}
 _ADD = insert(_change)
 _COLUMNS = frozenset(_change.c.keys())
 _STAMP_PROJECT = (
@@ -122,9 +137,29 @@ def waiting_bytes(session: Session, project: str) -> int:
 
 
 def since(session: Session, serial: int, limit: int) -> list[ChangeEntry]:
-    """Return at most `limit` changes after `serial`, in order."""
-    rows = session.execute(_SINCE, {"after": serial, "most": limit})
-    return [ChangeEntry(*row) for row in rows]
+    """Return at most `limit` changes after `serial`, in order.
+
+    Of a row that cannot be read that is told which can; those after it have to be heard.
+    """
+    wanted = {"after": serial, "most": limit}
+    try:
+        return [ChangeEntry(*row) for row in session.execute(_SINCE, wanted)]
+    except (ValueError, LookupError, RecursionError):
+        serials = session.scalars(_SERIALS, wanted).all()
+        return [_entry(session, each) for each in serials]
+
+
+def _entry(session: Session, serial: int) -> ChangeEntry:
+    """Return the change `serial`, column by column; what cannot be read is left out."""
+    told: dict[str, Any] = {}
+    for name in ChangeEntry.__slots__:
+        try:
+            query = select(_change.c[name]).where(_change.c.serial == serial)
+            told[name] = session.scalar(query)
+        except (ValueError, LookupError, RecursionError) as error:
+            log.warning("change %d: its %s cannot be read: %s", serial, name, error)
+            told[name] = _UNREADABLE.get(name)
+    return ChangeEntry(**told)
 
 
 def newest(session: Session) -> int:

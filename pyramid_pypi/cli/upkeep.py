@@ -72,6 +72,8 @@ def publish(invocation: Invocation, rebuild: bool) -> None:
         newest = publisher.publish_gap()
         if rebuild:
             publisher.rebuild_all()
+        else:
+            publisher.retry_failures()
         publisher.settle_all()
         publisher.fresh_lists()
         publisher.repository.refresh(whole=True)

@@ -16,7 +16,7 @@ from pyramid_pypi.following.findings import (
     stream,
     twin,
 )
-from pyramid_pypi.following.sources import Source, SourceUnreadable, is_safe, read
+from pyramid_pypi.following.sources import Source, SourceUnreadable, read
 from pyramid_pypi.formats import manifest, simple_parse
 from pyramid_pypi.formats.hash_tree import Entry
 from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
@@ -109,16 +109,23 @@ def read_manifest(
     if looked.content is None:
         return
     try:
-        read_one = manifest.parse(looked.content)
+        known.append(parsed_manifest(name, looked.content))
     except ManifestUnreadable as error:
         yield Finding(Fault.UNREADABLE, path, error.detail)
-        return
+
+
+def parsed_manifest(name: str, content: bytes) -> Manifest:
+    """Return the manifest of the project `name` that `content` is.
+
+    Raises:
+        ManifestUnreadable: it is none, or speaks of documents of others.
+    """
+    known = manifest.parse(content)
     rooms = tuple(f"{room}/{name}/" for room in ("projects", "pypi", "simple"))
-    for inside in read_one.documents:
-        if not (is_safe(inside) and inside.startswith(rooms)):
-            yield Finding(Fault.MISPLACED, path, f"it speaks of {inside}")
-            return
-    known.append(read_one)
+    for path in known.documents:
+        if not path.startswith(rooms):
+            raise ManifestUnreadable(f"it speaks of {path}")
+    return known
 
 
 def listed_documents(known: Manifest) -> Iterator[Named]:

@@ -34,8 +34,10 @@ _PIECE_BYTES = 1024 * 1024
 def check_pointer(source: Source, pointer: Pointer) -> Iterator[Finding]:
     """Look at the pointer in each form and place it has."""
     for path in pointer.differs:
+        is_there = source.blocks(path) is not None
         detail = f"it is not the one that is signed, of serial {pointer.repomd.serial}"
-        yield Finding(Fault.WRONG, path, detail, source.modified(path))
+        fault = Fault.WRONG if is_there else Fault.MISSING
+        yield Finding(fault, path, detail, source.modified(path))
     for path, since in pointer.expired:
         yield Finding(Fault.EXPIRED, path, "its time is over", since)
     xml = repomd.xml(pointer.repomd)

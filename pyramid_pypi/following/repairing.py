@@ -8,23 +8,19 @@ the wrong one or the right one, whole.
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import trust
 from pyramid_pypi.following.findings import (
     MAX_HELD_BYTES,
-    UNKNOWN_SIZE,
     Fault,
     Finding,
     Named,
 )
+from pyramid_pypi.following.placing import Overlay, put, put_if
 from pyramid_pypi.following.pointing import Pointing, Trusting
 from pyramid_pypi.following.seals import KEY_PATH, SIGNATURE_PATH, check_seal
 from pyramid_pypi.following.signatures import ROOM, check_signatures
@@ -33,7 +29,6 @@ from pyramid_pypi.following.strays import stray_fault
 from pyramid_pypi.following.verifying import Progress, Verifier, Wanted
 from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
-from pyramid_pypi.storage import durable
 from pyramid_pypi.values.instants import Clock
 
 _POINTERS = (trust.POINTER, trust.POINTER_XML)
@@ -128,33 +123,7 @@ class Repairer:
             if coming is None:
                 return False
             blocks = coming
-        return self._put_if(blocks, named)
-
-    def _put_if(self, blocks: Iterator[bytes], named: Named) -> bool:
-        """Put what comes at the path of `named`, if it turns out to be that."""
-        target = Path(self._folder.place(named.path))
-        most = MAX_HELD_BYTES if named.size_bytes == UNKNOWN_SIZE else named.size_bytes
-        temporary = _temporary(target)
-        taken, size_bytes = hashlib.sha256(), 0
-        try:
-            with open(temporary, "wb") as out:
-                for block in blocks:
-                    size_bytes += len(block)
-                    if size_bytes > most:
-                        return False
-                    taken.update(block)
-                    out.write(block)
-                out.flush()
-                os.fsync(out.fileno())
-            if named.size_bytes not in {UNKNOWN_SIZE, size_bytes}:
-                return False
-            if taken.hexdigest() != named.sha256:
-                return False
-            os.replace(temporary, target)
-            durable.sync_folder(target.parent)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return True
+        return put_if(self._folder, named, blocks)
 
     def _mend_pointer(self, path: str) -> bool:
         """Put a pointer in place from the signed copy under its hash."""
@@ -181,13 +150,13 @@ class Repairer:
                 for one in sorted(wrong.union(more) - {trust.FIRST_ROOT})
                 if (content := read(self._other, one, MAX_HELD_BYTES)) is not None
             }
-            laid = _Overlay(self._folder, replaced)
+            laid = Overlay(self._folder, replaced)
             if path != trust.FIRST_ROOT and path not in replaced:
                 return False
             if self._is_trusted(laid):
                 still = {finding.path for finding in check_signatures(laid, signed)}
                 for one in sorted(replaced.keys() - still):
-                    self._put(one, replaced[one])
+                    put(self._folder, one, replaced[one])
                 return path not in still
         return False
 
@@ -200,11 +169,11 @@ class Repairer:
             root = history.read_bytes()
         if root is None or any(
             check_signatures(
-                _Overlay(self._folder, {trust.FIRST_ROOT: root}), [trust.FIRST_ROOT]
+                Overlay(self._folder, {trust.FIRST_ROOT: root}), [trust.FIRST_ROOT]
             )
         ):
             return False
-        self._put(trust.FIRST_ROOT, root)
+        put(self._folder, trust.FIRST_ROOT, root)
         return True
 
     def _is_trusted(self, laid: Source) -> bool:
@@ -220,7 +189,7 @@ class Repairer:
         content = read(self._folder, path.removesuffix(".gz"), MAX_HELD_BYTES)
         if content is None:
             return False
-        self._put(path, gzip_bytes(content))
+        put(self._folder, path, gzip_bytes(content))
         return True
 
     def _mend_seal(self, _path: str) -> bool:
@@ -228,11 +197,11 @@ class Repairer:
         pointer = self.verifier.pointer
         found = {p: read(self._other, p, MAX_HELD_BYTES) for p in (KEY_PATH, SIGNATURE_PATH)}
         replaced = {path: content for path, content in found.items() if content is not None}
-        laid = _Overlay(self._folder, replaced)
+        laid = Overlay(self._folder, replaced)
         if pointer is None or any(check_seal(laid, repomd.xml(pointer.repomd))):
             return False
         for path, content in replaced.items():
-            self._put(path, content)
+            put(self._folder, path, content)
         return True
 
     def _mend_called(self, path: str) -> bool:
@@ -240,35 +209,10 @@ class Repairer:
         content = read(self._other, path, MAX_HELD_BYTES)
         if content is None:
             return False
-        if stray_fault(_Overlay(self._folder, {path: content}), path) is not None:
+        if stray_fault(Overlay(self._folder, {path: content}), path) is not None:
             return False
-        self._put(path, content)
+        put(self._folder, path, content)
         return True
-
-    def _put(self, path: str, content: bytes) -> None:
-        target = Path(self._folder.place(path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_durably(target, content)
-
-
-class _Overlay:
-    """A folder with some documents replaced, to ask what would be if they were."""
-
-    def __init__(self, folder: FolderSource, replaced: Mapping[str, bytes]) -> None:
-        self._folder, self._replaced = folder, replaced
-        self.name, self.tally = folder.name, folder.tally
-
-    def blocks(self, path: str) -> Iterator[bytes] | None:
-        content = self._replaced.get(path)
-        return self._folder.blocks(path) if content is None else iter([content])
-
-    def modified(self, path: str) -> datetime | None:
-        return self._folder.modified(path)
-
-
-def _temporary(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f".{target.name}.{os.getpid()}.new")
 
 
 def _unpacked(content: bytes, max_bytes: int) -> bytes:

@@ -20,7 +20,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from pyramid_pypi.errors import Refusal
-from pyramid_pypi.fetching import Caller, Coming, FetchFailed
+from pyramid_pypi.fetching import Caller, Coming, FetchFailed, FetchTimedOut
 
 _BLOCK_BYTES = 256 * 1024
 _PATIENCE_S = 20.0  # for an answer to begin, for a silence, and for a small one to end
@@ -28,6 +28,7 @@ _DEADLINE_S = 12 * 3600.0
 _LEAST_BYTES_PER_S = 32 * 1024
 _WAITS_S = (0.1, 0.5, 1.0)
 _REMEMBERED = 256
+_MOST_BLOCKS_PASSED = 4
 _FOUND = 200
 _GONE = frozenset({404, 410})
 _BUSY = frozenset({429, 502, 503, 504})
@@ -102,6 +103,13 @@ def _finish(coming: Iterator[bytes]) -> None:
     close = getattr(coming, "close", None)
     if close is not None:
         close()
+
+
+def _pass_over(coming: Coming) -> None:
+    """Read a short body to its end, since only then the connection is kept."""
+    with suppress(FetchFailed):
+        for _ in zip(range(_MOST_BLOCKS_PASSED), coming.blocks, strict=False):
+            pass
 
 
 def _checked(path: str) -> str:
@@ -221,7 +229,8 @@ class HttpSource:
         self._remember(path, coming)
         if coming.status == _FOUND:
             return self._body(url, coming, stack)
-        stack.close()
+        with stack:
+            _pass_over(coming)
         if coming.status in _GONE:
             return None
         raise SourceUnreadable(f"{url}: status {coming.status}")
@@ -269,7 +278,8 @@ class HttpSource:
                     )
                 )
             except FetchFailed as error:
-                if wait_s is None:
+                # Who keeps silent once does so again, and each time costs all of it.
+                if wait_s is None or isinstance(error, FetchTimedOut):
                     raise SourceUnreadable(error.detail) from error
             else:
                 if wait_s is None or coming.status not in _BUSY:

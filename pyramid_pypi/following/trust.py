@@ -11,9 +11,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tuf.api.exceptions import (
@@ -33,6 +34,7 @@ from pyramid_pypi.formats.repomd import Repomd
 POINTER = "repodata/repomd.json"
 POINTER_XML = "repodata/repomd.xml"
 FIRST_ROOT = "tuf/1.root.json"
+TIMESTAMP = "tuf/timestamp.json"
 MAX_TUF_BYTES = 512 * 1024
 _BASE = "tree:///"
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,6 +77,8 @@ class Pointer:
     targets: Mapping[str, tuple[str, int]]
     expired: tuple[tuple[str, datetime], ...] = ()
     differs: tuple[str, ...] = ()  # signed pointers whose plain path shows something else
+    signed: Mapping[str, bytes] = field(default_factory=dict)
+    """The signed documents that led here, by path."""
 
     @property
     def is_signed(self) -> bool:
@@ -137,15 +141,12 @@ def signed_pointer(
             updater._trusted_set.reference_time = _BEFORE_ALL
             updater.refresh()
             targets = {path: _target(updater, path) for path in (POINTER, POINTER_XML)}
-        return _pointer(source, targets, met, tuple(_expired(folder, at)))
+        pointer = _pointer(source, targets, met)
+        signed = dict(_verified(folder))
+        return replace(pointer, signed=signed, expired=tuple(_expired(signed, at)))
 
 
-def _pointer(
-    source: Source,
-    targets: Mapping[str, TargetFile],
-    met: str,
-    expired: tuple[tuple[str, datetime], ...],
-) -> Pointer:
+def _pointer(source: Source, targets: Mapping[str, TargetFile], met: str) -> Pointer:
     differs, contents = [], {}
     for path, target in targets.items():
         contents[path], is_plain = _signed_content(source, path, target)
@@ -156,7 +157,6 @@ def _pointer(
         repomd=repomd.parse_json(contents[POINTER]),
         root=met,
         targets={path: (t.hashes["sha256"], t.length) for path, t in targets.items()},
-        expired=expired,
         differs=tuple(differs),
     )
     serial = targets[POINTER].custom or {}
@@ -187,14 +187,27 @@ def _target(updater: Updater, path: str) -> TargetFile:
     return target
 
 
-def _expired(folder: Path, at: datetime) -> Iterator[tuple[str, datetime]]:
-    """Yield the documents that the client has verified and whose time is over at `at`."""
+def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what the client has verified and keeps in `folder`: path in the tree, content."""
+    for file in sorted((folder / "root_history").glob("*.root.json")):
+        yield f"tuf/{file.name}", file.read_bytes()
     for file in sorted(folder.glob("*.json")):
-        signed = Metadata.from_file(str(file)).signed
-        if at >= signed.expires:
-            numbered = file.stem != "timestamp"
-            name = f"{signed.version}.{file.name}" if numbered else file.name
-            yield f"tuf/{name}", signed.expires
+        content = file.read_bytes()
+        if file.stem == "timestamp":
+            yield TIMESTAMP, content
+        elif file.stem != "root":
+            version = Metadata[Any].from_bytes(content).signed.version
+            yield f"tuf/{version}.{file.name}", content
+
+
+def _expired(signed: Mapping[str, bytes], at: datetime) -> Iterator[tuple[str, datetime]]:
+    """Yield the documents whose time is over at `at`; of the roots only the newest counts."""
+    roots = [path for path in signed if path.endswith(".root.json")]
+    newest = max(roots, key=lambda path: int(path.split("/")[1].partition(".")[0]))
+    for path, content in signed.items():
+        expires = Metadata[Any].from_bytes(content).signed.expires
+        if at >= expires and (path == newest or path not in roots):
+            yield path, expires
 
 
 @contextmanager

@@ -8,6 +8,9 @@ import zlib
 # out, because what the standard library puts there has changed between its versions.
 _HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _BLOCK_BYTES = 64 * 1024
+TWIN_FROM_BYTES = 1024
+"""A smaller document has no compressed twin beside it: it fits one packet as it is."""
+
 _LEVEL = 6  # above it, hashes being noise, only the time grows
 
 

@@ -12,20 +12,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from pyramid_pypi.errors import Refusal
-from pyramid_pypi.formats.canonical import json_document
+from pyramid_pypi.formats.canonical import encode, json_document
 from pyramid_pypi.values.instants import instant_of, iso_instant
 from pyramid_pypi.values.names import is_normalized
 
 MAX_LINE_BYTES = 64 * 1024
 """A longer line is not read.  The longest the index writes, a file with every text at its
 bound, has a third of it."""
+
+_MAX_DETAILS_BYTES = MAX_LINE_BYTES - 4096
 
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,254}\Z", re.ASCII)
 _VERSION = re.compile(r"[A-Za-z0-9.!+-]{1,256}\Z", re.ASCII)
@@ -65,6 +67,21 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(_Line)
+
+
+def fit(event: Event) -> Event:
+    """Return `event` with nothing in it that `parse` would refuse.
+
+    The index refuses such text where it comes in; this keeps one odd row from cutting
+    followers off from all that comes after it.
+    """
+    return replace(
+        event,
+        project=event.project if _is_project(event.project) else None,
+        version=event.version if _is_match(_VERSION, event.version) else None,
+        filename=event.filename if _is_match(_FILENAME, event.filename) else None,
+        details=event.details if _are_details(event.details) else {},
+    )
 
 
 def line(event: Event) -> bytes:
@@ -126,9 +143,25 @@ def parse_lines(content: bytes) -> Iterator[Event]:
 
 def _check_names(read: _Line) -> None:
     """Refuse what could lead out of a folder, or into another project's."""
-    if read.project is not None and not is_normalized(read.project):
+    if read.project is not None and not _is_project(read.project):
         raise EventUnreadable(f"{read.project[:80]!r} is no normalized name")
-    if read.version is not None and not _VERSION.match(read.version):
+    if read.version is not None and not _is_match(_VERSION, read.version):
         raise EventUnreadable(f"{read.version[:80]!r} is no version")
-    if read.filename is not None and not _FILENAME.match(read.filename):
+    if read.filename is not None and not _is_match(_FILENAME, read.filename):
         raise EventUnreadable(f"{read.filename[:80]!r} is no filename")
+
+
+def _is_project(name: Any) -> bool:
+    return isinstance(name, str) and is_normalized(name)
+
+
+def _is_match(pattern: re.Pattern[str], text: Any) -> bool:
+    return isinstance(text, str) and pattern.match(text) is not None
+
+
+def _are_details(details: Any) -> bool:
+    try:
+        return isinstance(details, dict) and len(encode(details)) <= _MAX_DETAILS_BYTES
+    # Nested without end, or a number that JSON has no word for.
+    except (ValueError, OverflowError, RecursionError, TypeError):
+        return False

@@ -160,7 +160,7 @@ def _package(file: ProjectFile, parts: _Parts) -> tuple[str, str, str]:
     """Return the elements of `file` for the three documents."""
     is_source = file.packagetype == "sdist"
     arch = "src" if is_source else "noarch"
-    at = int(file.uploaded_at.timestamp())
+    at = max(int(file.uploaded_at.timestamp()), 1)  # 0 is, to some readers, no time at all
     note = f"; yanked: {_text(file.yanked_reason)}" if file.yanked else ""
     provides = "" if is_source or file.yanked else parts.provides
     needs = "" if is_source else parts.needs

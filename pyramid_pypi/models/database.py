@@ -87,6 +87,10 @@ def is_away(error: DBAPIError) -> bool:
     )
 
 
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
+
+
 def _sqlite_engine(url: str, *, writes: bool) -> Engine:
     engine = create_engine(
         url,
@@ -99,6 +103,9 @@ def _sqlite_engine(url: str, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
+        # SQLite keeps any bytes as text; some that are none would stop whoever reads the
+        # table, with an error that looks as if the database were away.
+        connection.text_factory = _text
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         # FULL, or a power cut takes back commits that were acknowledged.

@@ -11,11 +11,12 @@ from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.formats import hash_tree, segment_lists
 from pyramid_pypi.formats.hash_tree import Entry, Root
 from pyramid_pypi.formats.hash_tree_edit import EMPTY
+from pyramid_pypi.formats.repomd import LAST_WHOLE
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.database import Database
 from pyramid_pypi.publishing import documents, segment_files
 from pyramid_pypi.publishing.hash_trees import VANISHED, HashTree
-from pyramid_pypi.publishing.pointer import BEFORE_ANY
+from pyramid_pypi.publishing.pointer import BEFORE_ANY, shown_at
 from pyramid_pypi.publishing.segments import Segments
 from pyramid_pypi.storage.tree import Tree
 
@@ -33,7 +34,7 @@ class Base:
 
     def after(self, change: ChangeEntry, shards: Root, changes: bytes) -> Base:
         """Return the base with everything up to `change` in it."""
-        return Base(change.serial, change.at, shards, changes)
+        return Base(change.serial, shown_at(change.at), shards, changes)
 
 
 def from_nothing(
@@ -62,7 +63,9 @@ def page_of(tree: Tree, name: str) -> Entry | None:
     content = tree.read(documents.simple_paths(name)[1])
     if content is None:
         return None
-    return hash_tree.entry_of(content, serial_of(content) or 0)
+    # A serial that no leaf may hold is one of no journal.
+    serial = serial_of(content) or 0
+    return hash_tree.entry_of(content, serial if serial <= LAST_WHOLE else 0)
 
 
 def _journal(tree: Tree, database: Database, until: int) -> Base:

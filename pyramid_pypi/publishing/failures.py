@@ -18,6 +18,7 @@ from pyramid_pypi.values.names import ProjectName
 log = logging.getLogger(__name__)
 
 _FAIL_ALL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE}
+_FAIL_ONE = {errno.ENAMETOOLONG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,18 @@ class Failures(Mapping[ProjectName, Failure]):
         """Note what goes wrong with `name` alone; what would stop all goes through."""
         try:
             yield
-        except (DBAPIError, PoolTimeout, OSError):
-            raise
         except Exception as error:
+            if stops_all(error):
+                raise
             log.exception("project %s cannot be rendered; the others go on", name)
             self.remember(name, repr(error))
+
+
+def stops_all(error: Exception) -> bool:
+    """Tell whether `error` has its reason outside of any project: no database, no disk."""
+    if isinstance(error, OSError):
+        return error.errno not in _FAIL_ONE
+    return isinstance(error, DBAPIError | PoolTimeout)
 
 
 @contextmanager

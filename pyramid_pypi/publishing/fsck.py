@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from pyramid_pypi.catalog import describing, reading
@@ -27,11 +25,12 @@ from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.catalog import File, UsedFilename
 from pyramid_pypi.publishing import documents, orphans
+from pyramid_pypi.publishing.failures import stops_all
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.publishing.state import State
 from pyramid_pypi.storage.blobs import METADATA_SUFFIX
 from pyramid_pypi.values.digests import file_path
-from pyramid_pypi.values.names import ProjectName
+from pyramid_pypi.values.names import ProjectName, is_normalized
 
 _BLOCK_BYTES = 1024 * 1024
 _SPOOL_AGE_S = 24 * 3600
@@ -77,6 +76,8 @@ def findings(publisher: Publisher, *, repair: bool = False) -> Iterator[Finding]
     yield from _orphans(publisher, repair=repair)
     yield from _documents(publisher, repair=repair)
     yield from _spool(publisher, repair=repair)
+    if repair:
+        publisher.repository.refresh()  # what was written anew has another hash
 
 
 def serials(environment: Environment) -> tuple[int, int]:
@@ -199,6 +200,8 @@ def _documents(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
 
 def _project(publisher: Publisher, name: ProjectName, *, repair: bool) -> Iterator[Finding]:
     try:
+        if not is_normalized(name):
+            raise ValueError("it is no name of a project")  # noqa: TRY301 - told below
         wrong = _wrong_documents(publisher, name)
         for _ in range(_MORE_LOOKS):
             if wrong:
@@ -208,9 +211,9 @@ def _project(publisher: Publisher, name: ProjectName, *, repair: bool) -> Iterat
         if wrong and repair:
             publisher.rebuild([name])
         left = _wrong_documents(publisher, name) if wrong and repair else wrong
-    except (DBAPIError, PoolTimeout, OSError):
-        raise
     except Exception as error:
+        if stops_all(error):
+            raise
         # What stops one project from being rendered is no reason to leave the others.
         yield Finding(Fault.PROJECT_BROKEN, name, repr(error))
         return
@@ -221,7 +224,11 @@ def _project(publisher: Publisher, name: ProjectName, *, repair: bool) -> Iterat
 
 def _lists(publisher: Publisher, *, repair: bool) -> Iterator[Finding]:
     """Find lists that are torn or lost; to be older than the pages is their right."""
-    wrong = _wrong_lists(publisher)
+    try:
+        wrong = _wrong_lists(publisher)
+    except (TypeError, ValueError, LookupError) as error:
+        yield Finding(Fault.PROJECT_BROKEN, "simple/", repr(error))
+        return
     if wrong and repair:
         publisher.rebuild_lists()
     left = _wrong_lists(publisher) if wrong and repair else wrong

@@ -2,11 +2,16 @@
 
 They are looked for where a mark says that there may be one (`Blobs.doubt`), so this costs
 the same however large the store is; `fsck` looks everywhere.
+
+Bytes of deleted files stay for `files.keep_deleted_s`, as superseded documents do: the
+pointer still leads there for a moment, createrepo's documents for longer, and a mirror
+copies what the pointer named when it began.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -25,7 +30,8 @@ def doubt_deleted(environment: Environment, changes: Iterable[ChangeEntry]) -> b
     marked = False
     for change in changes:
         if change.kind is ChangeKind.FILE_DELETED and change.filename:
-            environment.blobs.doubt(str(change.details["sha256"]), change.filename)
+            sha256 = str(change.details["sha256"])
+            environment.blobs.doubt_deleted(sha256, change.filename, change.at)
             marked = True
     return marked
 
@@ -33,17 +39,21 @@ def doubt_deleted(environment: Environment, changes: Iterable[ChangeEntry]) -> b
 def clear(environment: Environment) -> bool:
     """Remove doubted blobs without a row; return False when uploads are under way.
 
+    Where there is no room for the largest file, also those that would stay for a while.
     Nobody is waited for: an upload may hold the store for as long as a commit takes.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database is away.
     """
-    blobs = environment.blobs
-    if not blobs.doubted():
+    blobs, settings = environment.blobs, environment.settings
+    has_room = blobs.has_room(settings.upload_max_file_bytes)
+    keep_s = settings.files_keep_deleted_s if has_room else 0
+    before = environment.clock() - timedelta(seconds=keep_s)
+    if not blobs.doubted_since(before):
         return True
     try:
         with blobs.sweeping(wait=False):
-            for sha256, marks in blobs.doubted().items():
+            for sha256, marks in blobs.doubted_since(before).items():
                 # Opened when the mark has been seen: who marks what a deletion left has
                 # committed that before, and an older session would not know of it.
                 with environment.database.reading() as session:

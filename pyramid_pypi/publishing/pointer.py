@@ -10,7 +10,7 @@ from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.repomd import Repomd, RepomdUnreadable
 from pyramid_pypi.publishing import openpgp
 from pyramid_pypi.publishing.openpgp import OpenPgp
-from pyramid_pypi.publishing.signing import Signer
+from pyramid_pypi.publishing.signing import Signer, hash_named
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,11 @@ BEFORE_ANY = datetime(1980, 1, 1, tzinfo=UTC)
 """The instant of serial 0; not of 1970, which readers take for none."""
 
 NOTHING = Repomd(0, BEFORE_ANY, ())
+
+
+def shown_at(at: datetime | None) -> datetime:
+    """Return the instant to show for that of a change, which may be before any computer."""
+    return BEFORE_ANY if at is None else max(at, BEFORE_ANY)
 
 
 class Pointer:
@@ -77,14 +82,18 @@ class Pointer:
             return
         self._prepare()
         signed = self._signer.sign(pointers, shown.serial) if self._signer else None
+        copies = {path: hash_named(path, content) for path, content in pointers.items()}
         for path, content in signed.before if signed else ():
-            self._tree.put(path, content)
+            if path not in copies.values():
+                self._tree.put(path, content)
         self._tree.sync()
         if self._seal and not (stands and self._tree.exists(XML_SIGNATURE)):
             self._tree.put(XML_SIGNATURE, self._seal.sign(pointers[XML]))
         for path, content in pointers.items():
-            if not stands:
-                self._tree.put(path, content)
+            # Its copy is a shadow of it, for those who come by way of a signature.
+            copy = copies[path] if signed else None
+            if not (stands and (copy is None or self._tree.exists(copy))):
+                self._tree.put(path, content, shadow=copy)
         for path, content in signed.after if signed else ():
             self._tree.put(path, content)
         self._is_prepared = True

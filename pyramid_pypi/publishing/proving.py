@@ -16,11 +16,13 @@ from pyramid_pypi.formats import hash_tree, repomd
 from pyramid_pypi.formats.hash_tree import Entry, TreeUnreadable
 from pyramid_pypi.formats.manifest import shadow_path
 from pyramid_pypi.formats.repomd import RepomdUnreadable
+from pyramid_pypi.publishing.pointer import JSON
+from pyramid_pypi.publishing.repository import SHARDS_ROOM
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 
-POINTER = "repodata/repomd.json"
-NODES = "repodata/t"
+POINTER = JSON
+NODES = SHARDS_ROOM
 MOST_PROOF_BYTES = 16 * 1024 * 1024
 """Two hundred names of a million take 2 MB; more is somebody's play with names."""
 
@@ -135,6 +137,6 @@ def _gather(tree: Tree, names: Collection[str]) -> Proof | None:
     return Proof(pointer.serial, content.decode(), texts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)  # the nodes near the root are on most ways
 def _children(content: bytes) -> tuple[Entry | None, ...]:
     return hash_tree.parse_node(content)

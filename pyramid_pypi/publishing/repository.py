@@ -20,31 +20,30 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from pyramid_pypi.changes import journal
 from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats import hash_tree
-from pyramid_pypi.formats.hash_tree import Entry, Root, TreeUnreadable
-from pyramid_pypi.formats.hash_tree_edit import EMPTY, Change
+from pyramid_pypi.formats.events import EventUnreadable
+from pyramid_pypi.formats.hash_tree import Entry, TreeUnreadable
+from pyramid_pypi.formats.hash_tree_edit import Change
 from pyramid_pypi.formats.repomd import Record, Repomd
 from pyramid_pypi.formats.segments import SegmentsUnreadable
-from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.publishing import touched
 from pyramid_pypi.publishing.beginning import Base, from_nothing, page_of
 from pyramid_pypi.publishing.companion_tree import CompanionTree
 from pyramid_pypi.publishing.companions import Companions
-from pyramid_pypi.publishing.hash_trees import VANISHED, HashTree
+from pyramid_pypi.publishing.hash_trees import HashTree
 from pyramid_pypi.publishing.lists import Lists
-from pyramid_pypi.publishing.pointer import BEFORE_ANY, NOTHING, Pointer
+from pyramid_pypi.publishing.pointer import NOTHING, Pointer
 from pyramid_pypi.publishing.records import ORDER, Records
 from pyramid_pypi.publishing.segments import Segments
 from pyramid_pypi.publishing.state import State
 from pyramid_pypi.publishing.turns import Turn, TurnTaken
 from pyramid_pypi.publishing.whole import Whole
-from pyramid_pypi.values.names import ProjectName
+from pyramid_pypi.values.names import ProjectName, is_normalized
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class Repository:
 
         For those that were written without a change, after they had failed or were torn.
         """
-        self._marked.update(names)
+        self._marked.update(filter(is_normalized, names))
 
     def rebuild(self) -> None:
         """Make all of it from the database and the pages, whatever stands.
@@ -180,7 +179,7 @@ class Repository:
         """Bring shards and changes to the present; return its serial and instant."""
         try:
             reached = self._advance(self._base(standing, found), marked)
-        except (TreeUnreadable, SegmentsUnreadable) as error:
+        except (TreeUnreadable, SegmentsUnreadable, EventUnreadable) as error:
             log.warning("the hash tree and the segments are made anew: %s", error)
             reached = self._advance(self._from_nothing(), marked)
         serial, at = reached.serial, reached.at

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.formats import events, segment_lists, segments
@@ -33,19 +34,27 @@ from pyramid_pypi.publishing.segment_files import Files, periods_of, read
 _MOST_PERIOD_BYTES = PERIOD_CHANGES * events.MAX_LINE_BYTES
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
-_Line = tuple[int, bytes]  # a change: its serial, and its event as JSON
+
+class _Line(NamedTuple):
+    """A change: its serial, its project, and its event as JSON."""
+
+    serial: int
+    project: str | None
+    content: bytes
 
 
 def event_of(change: ChangeEntry) -> Event:
     """Return `change` as the event that followers are told."""
-    return Event(
-        serial=change.serial,
-        at=change.at,
-        kind=change.kind.value,
-        project=change.project,
-        version=change.version,
-        filename=change.filename,
-        details=change.details,
+    return events.fit(
+        Event(
+            serial=change.serial,
+            at=change.at,
+            kind=change.kind.value,
+            project=change.project,
+            version=change.version,
+            filename=change.filename,
+            details=change.details,
+        )
     )
 
 
@@ -97,7 +106,7 @@ class _Chain:
         count = len(self._full) * SEGMENT_CHANGES + len(self._lines)
         if count and (_hour(latest) != _hour(self._latest) or count >= PERIOD_CHANGES):
             self._end_periods(latest)
-        self._lines.append((event.serial, events.line(event)))
+        self._lines.append(_Line(event.serial, event.project, events.line(event)))
         self.serial, self._at, self._latest = event.serial, event.at, latest
 
     def record(self) -> bytes:
@@ -120,15 +129,19 @@ class _Chain:
         lines = content.splitlines(keepends=True)
         if len(lines) < SEGMENT_CHANGES:
             self._full = self._full[:-1]
-            self._lines = [(events.parse(line).serial, line) for line in lines]
+            told = (events.parse(line) for line in lines)
+            self._lines = [
+                _Line(event.serial, event.project, line)
+                for event, line in zip(told, lines, strict=True)
+            ]
 
     def _cut(self, full: Sequence[Span], lines: Sequence[_Line]) -> tuple[Span, ...]:
         """Return the segments of a period, those of `lines` put in place."""
         spans = list(full)
         for at in range(0, len(lines), SEGMENT_CHANGES):
             part = lines[at : at + SEGMENT_CHANGES]
-            content = gzip_bytes(b"".join(line for _, line in part))
-            spans.append(self._span("segment", part[0][0], part[-1][0], content))
+            content = gzip_bytes(b"".join(line.content for line in part))
+            spans.append(self._span("segment", part[0].serial, part[-1].serial, content))
         return tuple(spans)
 
     def _end_periods(self, latest: datetime) -> None:
@@ -148,12 +161,13 @@ class _Chain:
     def _end_hour(self, start: datetime) -> Span:
         self._ended = (self._full, self._lines)
         parts = [read(self._tree, span.path, span.events) for span in self._full]
-        lines = b"".join(gunzip_bytes(part, _MOST_PERIOD_BYTES) for part in parts)
-        lines += b"".join(line for _, line in self._lines)
-        told = list(events.parse_lines(lines))
-        names = {event.project: event.serial for event in told if event.project}
-        first = told[0].serial
-        return self._span("hour", first, self.serial, gzip_bytes(lines), start, names)
+        content = b"".join(gunzip_bytes(part, _MOST_PERIOD_BYTES) for part in parts)
+        told = [(event.project, event.serial) for event in events.parse_lines(content)]
+        told += [(line.project, line.serial) for line in self._lines]
+        content += b"".join(line.content for line in self._lines)
+        names = {project: serial for project, serial in told if project}
+        first = told[0][1]
+        return self._span("hour", first, self.serial, gzip_bytes(content), start, names)
 
     def _merge(self, spans: list[Span], part: Kind, kind: Kind, start: datetime) -> list[Span]:
         """Return `spans` with the period of `kind` that began at `start` added.

@@ -143,7 +143,7 @@ class Signer:
                 snapshot_meta=_meta(version, snapshot),
             )
         )
-        copies = ((_hash_named(path, content), content) for path, content in pointers.items())
+        copies = ((hash_named(path, content), content) for path, content in pointers.items())
         return SignedRound(
             before=(
                 *copies,
@@ -285,7 +285,7 @@ def _meta(version: int, content: bytes) -> MetaFile:
     return MetaFile(version, len(content), {"sha256": sha256_hex(content)})
 
 
-def _hash_named(path: str, content: bytes) -> str:
+def hash_named(path: str, content: bytes) -> str:
     """Return where consistent snapshots look for the target at `path` (specification 6)."""
     folder, _, name = path.rpartition("/")
     return f"{folder}/{sha256_hex(content)}.{name}"

@@ -8,7 +8,7 @@ from pyramid_pypi.changes import journal
 from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.models.database import Database
 from pyramid_pypi.models.journal import ChangeKind
-from pyramid_pypi.values.names import ProjectName
+from pyramid_pypi.values.names import ProjectName, is_normalized
 
 EVERY = "*"
 """In place of a version: every release has changed.  No version is spelled so."""
@@ -19,10 +19,13 @@ _OF_ALL_RELEASES = {ChangeKind.PROJECT_STATUS, ChangeKind.METADATA_CHANGED}
 
 
 def by_project(changes: Iterable[ChangeEntry]) -> dict[ProjectName, set[str]]:
-    """Return the versions that `changes` touch, by project."""
+    """Return the versions that `changes` touch, by project.
+
+    What is no project's name has no documents: it might lead out of the tree.
+    """
     found: dict[ProjectName, set[str]] = {}
     for change in changes:
-        if change.project is not None:
+        if change.project is not None and is_normalized(change.project):
             versions = found.setdefault(ProjectName(change.project), set())
             if change.version is not None:
                 versions.add(change.version)

@@ -6,6 +6,7 @@ they are, the longer they stand.  That also bounds what superseded ones take of 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,12 +20,16 @@ from pyramid_pypi.formats.manifest import Listed, Manifest, shadow_path
 from pyramid_pypi.formats.repomd import Record
 from pyramid_pypi.publishing import documents, sqlite_twins
 from pyramid_pypi.publishing.assembly import Assembly
+from pyramid_pypi.publishing.failures import stops_all
 from pyramid_pypi.publishing.lists import Lists
-from pyramid_pypi.publishing.pointer import BEFORE_ANY
+from pyramid_pypi.publishing.pointer import shown_at
 from pyramid_pypi.publishing.records import Records
 from pyramid_pypi.storage.spool import Spool
 
+log = logging.getLogger(__name__)
+
 KINDS = ("primary", "filelists", "other", "projects", "site", "mirrors")
+_EVERY_KIND = frozenset(KINDS).union(f"{kind}_db" for kind in documents.PACKAGE_KINDS)
 _BYTES_PER_S = 25_000  # kept for two days: some 4 GB at most
 _REST = 20.0  # times what the writing took, before it is done again
 
@@ -43,9 +48,13 @@ class Whole:
         self._assembly = Assembly(environment, most_files=settings.repodata_max_files)
         self._records = Records(environment.tree)
         self._due = 0.0
+        # By a row that they could not be made with, the last time.
+        self._is_held_up = False
 
     def is_fresh(self, serial: int, found: Mapping[str, Record]) -> bool:
         """Tell whether the records `found` show `serial`, or it is too early for others."""
+        if self._is_held_up:
+            return time.monotonic() < self._due
         has_twins = "primary_db" in found
         if not all(kind in found for kind in KINDS) or has_twins != self._with_sqlite:
             return False
@@ -59,26 +68,38 @@ class Whole:
     def records(self, found: Mapping[str, Record]) -> dict[str, Record]:
         """Return the records as of the newest change, by type; `found` are those of before.
 
-        What is committed meanwhile may be in them too.
+        What is committed meanwhile may be in them too.  A row that none of them can be
+        made with holds up nothing else: then those of before stay, until it is mended.
 
         Raises:
             sqlalchemy.exc.DBAPIError: the database is away.
             OSError: a document cannot be written.
         """
-        began = time.monotonic()
-        with self._database.reading() as session:
-            serial = journal.newest(session)
-            at = journal.instant_of(session, serial) or BEFORE_ANY
-        made = self._assembled(serial, at, found) | self._listed(serial, at)
-        if self._with_sqlite:
-            made |= self._twins(made, found)
-        mirrors = json_document({"mirrors": []})
-        made["mirrors"] = self._records.json("mirrors", mirrors, serial, at)
+        began, self._is_held_up = time.monotonic(), False
+        try:
+            made = self._made(found)
+        except Exception as error:
+            if stops_all(error):
+                raise
+            log.exception("the records of the whole index cannot be made; the old ones stay")
+            self._is_held_up = True
+            made = {kind: found[kind] for kind in found if kind in _EVERY_KIND}
         size_bytes = sum(record.size_bytes for record in made.values())
         ended = time.monotonic()
         self._due = ended + max(
             self._least_apart_s, size_bytes / _BYTES_PER_S, _REST * (ended - began)
         )
+        return made
+
+    def _made(self, found: Mapping[str, Record]) -> dict[str, Record]:
+        with self._database.reading() as session:
+            serial = journal.newest(session)
+            at = shown_at(journal.instant_of(session, serial))
+        made = self._assembled(serial, at, found) | self._listed(serial, at)
+        if self._with_sqlite:
+            made |= self._twins(made, found)
+        mirrors = json_document({"mirrors": []})
+        made["mirrors"] = self._records.json("mirrors", mirrors, serial, at)
         return made
 
     def _assembled(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from pyramid_pypi.formats import manifest
-from pyramid_pypi.formats.compression import gzip_bytes
+from pyramid_pypi.formats.compression import TWIN_FROM_BYTES, gzip_bytes
 from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable, shadow_path
 from pyramid_pypi.formats.pages import HomeDocument, Site
 from pyramid_pypi.formats.project import ProjectDocument
@@ -15,7 +15,7 @@ from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 from pyramid_pypi.values.names import ProjectName
 
-COMPRESS_FROM_BYTES = 1024
+COMPRESS_FROM_BYTES = TWIN_FROM_BYTES
 """Smaller documents have no twin: they fit one packet as they are."""
 
 COMPRESS_AT_ONCE_BYTES = 64 * 1024

@@ -103,6 +103,14 @@ class Settings:
         str.strip,
         "Internal nginx location that maps to the published tree, for `x-accel`.",
     )
+    files_keep_deleted_s: int = _setting(
+        "files.keep_deleted_s",
+        3600,
+        int,
+        "Seconds for which a deleted file can still be fetched from its address, for those "
+        "who read what was published before; but not when room is short.",
+        least=0,
+    )
     upload_max_file_bytes: int = _setting(
         "upload.max_file_bytes", 100 * _MIB, int, "Largest file taken.", least=1024
     )

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from pyramid_pypi.storage import durable
@@ -22,6 +23,7 @@ METADATA_SUFFIX = ".metadata"
 _PATH = re.compile(
     r"packages/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{60})/([^/]+?)(\.metadata)?\Z"
 )
+_DELETED = ".deleted"
 # Left free by release files: without room for the database's log and for documents,
 # nothing could be published, and nothing deleted to make room.
 _RESERVE_BYTES = 8 * 1024 * 1024
@@ -100,6 +102,13 @@ class Blobs:
         """Mark a blob as one that may have no row; a mark survives what the blob does."""
         self._mark(sha256, filename).touch()
 
+    def doubt_deleted(self, sha256: str, filename: str, at: datetime) -> None:
+        """Mark a blob whose row was deleted at the instant `at`; `confirm` leaves the mark."""
+        mark = self._mark(sha256, filename)
+        mark = mark.with_name(mark.name + _DELETED)
+        mark.touch()
+        os.utime(mark, (at.timestamp(), at.timestamp()))
+
     def confirm(self, sha256: str, filename: str) -> None:
         """Take the mark back: a committed row names the blob."""
         self._mark(sha256, filename).unlink(missing_ok=True)
@@ -111,6 +120,14 @@ class Blobs:
             for mark in sorted(self._doubts.iterdir()):
                 found.setdefault(mark.name.partition(".")[0], []).append(mark)
         return found
+
+    def doubted_since(self, before: datetime) -> dict[str, list[Path]]:
+        """Return `doubted` without blobs whose row was deleted after the instant `before`."""
+        return {
+            sha256: marks
+            for sha256, marks in self.doubted().items()
+            if not any(_is_deleted_after(mark, before.timestamp()) for mark in marks)
+        }
 
     def keep_only(self, sha256: str, filenames: Collection[str]) -> None:
         """Remove blobs of `sha256` under other names; hold `sweeping` meanwhile."""
@@ -147,9 +164,13 @@ class Blobs:
                 first, second, rest, filename, _ = found.groups()
                 yield first + second + rest, filename, path
 
-    def _check_room(self) -> None:
+    def has_room(self, size_bytes: int = 0) -> bool:
+        """Tell whether so much more may be stored."""
         room = os.statvfs(self.root)
-        if room.f_bavail * room.f_frsize < _RESERVE_BYTES:
+        return room.f_bavail * room.f_frsize >= _RESERVE_BYTES + size_bytes
+
+    def _check_room(self) -> None:
+        if not self.has_room():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.root))
 
     def _mark(self, sha256: str, filename: str) -> Path:
@@ -173,6 +194,13 @@ class Blobs:
         path = self.new_spool_path()
         path.write_bytes(content)
         return path
+
+
+def _is_deleted_after(mark: Path, before: float) -> bool:
+    try:
+        return mark.suffix == _DELETED and mark.stat().st_mtime > before
+    except FileNotFoundError:
+        return False
 
 
 def _place(spooled: Path, target: Path) -> None:

@@ -48,7 +48,7 @@ class Tree:
         tell that they belong together.
         """
         # Plain strings: this is done half a dozen times for each upload.
-        target = f"{self._root}{path}"
+        target = f"{self._root}{_within(path)}"
         temporary = str(self._spool.new_path())
         standing = _stat(target)
         if mtime is None:
@@ -122,7 +122,7 @@ class Tree:
 
     def remove(self, path: str) -> None:
         """Remove the document at `path`; its shadows stay until `sweep`."""
-        (self.root / path).unlink(missing_ok=True)
+        (self.root / _within(path)).unlink(missing_ok=True)
 
     def remove_documents(self, folder: str) -> None:
         """Remove everything in `folder` but its shadows, which stay until `sweep`.
@@ -131,7 +131,7 @@ class Tree:
             OSError: something of it cannot be removed.
         """
         try:
-            entries = sorted((self.root / folder).iterdir())
+            entries = sorted((self.root / _within(folder)).iterdir())
         except (FileNotFoundError, NotADirectoryError):
             return
         for entry in entries:
@@ -150,7 +150,7 @@ class Tree:
         Raises:
             OSError: something of it cannot be removed.
         """
-        folder = self.root / path
+        folder = self.root / _within(path)
         while folder.exists():
             # A sweep beside us may be the first to remove a shadow.
             with suppress(FileNotFoundError):
@@ -215,6 +215,13 @@ class Tree:
     def _next_mtime(self, standing: os.stat_result | None) -> int:
         now = int(self._clock().timestamp())
         return max(now, int(standing.st_mtime) + 1) if standing is not None else now
+
+
+def _within(path: str) -> str:
+    """Return `path`, made of names that no door should have let in else."""
+    if path.startswith("/") or "/../" in f"/{path}/":
+        raise ValueError(f"{path!r:.200} leads out of the tree")
+    return path
 
 
 def _stat(target: str) -> os.stat_result | None:

@@ -21,6 +21,7 @@ from pyramid_pypi.formats import hash_tree, manifest, repomd
 from pyramid_pypi.models.database import Database
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.values.digests import sha256_hex
+from pyramid_pypi.web import sending
 from tests.distributions import wheel
 from tests.functional.conftest import Client
 
@@ -51,7 +52,7 @@ def demo(client: Client, publisher: Publisher) -> None:
 def settle(publisher: Publisher) -> None:
     publisher.settle_all()
     publisher.fresh_lists()
-    publisher.fresh_pointer()
+    publisher.repository.refresh(whole=True)
 
 
 def raw(client: Client, path: str, **headers: str) -> Response:
@@ -330,7 +331,7 @@ def test_a_version_stays_under_its_hash(
     before = (tree / path).read_bytes()
     shadow = manifest.shadow_path(path, sha256_hex(before))
     assert client.get(f"/{shadow}").body == before
-    (tree / shadow).unlink()
+    (tree / shadow).unlink(missing_ok=True)
     found = client.get(f"/{shadow}")  # beside, where it still stands
 
     assert found.body == before
@@ -338,6 +339,7 @@ def test_a_version_stays_under_its_hash(
     client.delete("/projects/demo/files/demo-1.0-py3-none-any.whl", status=204)
     client.upload("demo-4.0-py3-none-any.whl")
     settle(publisher)
+    (tree / shadow).unlink(missing_ok=True)
     client.get(f"/{shadow}", status=404)
 
 
@@ -350,6 +352,26 @@ def test_an_old_version_is_served_while_it_is_kept(
 
     assert (tree / "simple/demo/index.json").read_bytes() != before
     assert client.get(f"/simple/demo/v/{sha256_hex(before)}.json").body == before
+
+
+def test_a_version_replaced_meanwhile_is_found(
+    client: Client, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tree / "simple/demo/index.json"
+    before = page.read_bytes()
+    shadow = tree / f"simple/demo/v/{sha256_hex(before)}.json"
+    shadow.unlink(missing_ok=True)
+    looked_for = sending.opened
+
+    def replacing(path: str) -> Any:
+        if path == str(page):
+            shadow.parent.mkdir(exist_ok=True)
+            page.rename(shadow)
+            page.write_bytes(b"{}")
+        return looked_for(path)
+
+    monkeypatch.setattr(sending, "opened", replacing)
+    assert client.get(f"/simple/demo/v/{shadow.name}").body == before
 
 
 def test_a_node_is_found_beside_its_folder_of_shadows(client: Client, tree: Path) -> None:

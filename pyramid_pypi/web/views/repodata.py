@@ -76,9 +76,19 @@ def tree_document(context: TreeDocument, request: Any) -> Any:
 @view_config(context=Shadow, request_method="GET", permission=READ)
 def shadow(context: Shadow, request: Any) -> Any:
     """Send one version of a document, from beside where it still stands if need be."""
-    answer = _sent(context.tree_path, request, is_immutable=True)
-    if answer is not None:
-        return answer
+    answer = (
+        _sent(context.tree_path, request, is_immutable=True)
+        or _beside(context, request)
+        # It has got its name just when the document beside it was replaced.
+        or _sent(context.tree_path, request, is_immutable=True)
+    )
+    if answer is None:
+        raise PageMissing
+    return answer
+
+
+def _beside(context: Shadow, request: Any) -> Any:
+    """Return the answer with the document that is this version as it stands, if one is."""
     for path in context.beside:
         file = sending.opened(request.registry.tree_root + path)
         if file is None:
@@ -88,7 +98,7 @@ def shadow(context: Shadow, request: Any) -> Any:
             chosen = _representation(path, is_immutable=True)
             return sending.send(file, _manner(chosen, FOREVER), request.environ)
         file.close()
-    raise PageMissing
+    return None
 
 
 def _sent(path: str, request: Any, *, is_immutable: bool) -> Any:
@@ -147,15 +157,20 @@ def _manner(chosen: Representation, cache_control: str) -> Manner:
     return Manner(chosen.content_type, cache_control, more=tuple(more))
 
 
-@lru_cache(maxsize=4096)
 def _representation(path: str, *, is_immutable: bool) -> Representation:
-    """Return how the document at the tree `path` is sent.
+    """Return how the document at the tree `path` is sent."""
+    folders, _, name = path.rpartition("/")
+    ending = name.rpartition(".")[2] if "." in name else ""
+    return _representation_in(folders.partition("/")[0], ending, is_immutable)
+
+
+@lru_cache(maxsize=256)
+def _representation_in(room: str, ending: str, is_immutable: bool) -> Representation:
+    """Return how documents in `room` whose names end so are sent.
 
     What is also shown by choice, as simple pages are, is sent with the same headers: it is
     kept in memory once.
     """
-    folders, _, name = path.rpartition("/")
-    room, ending = folders.partition("/")[0], name.rpartition(".")[2] if "." in name else ""
     told = Representation(
         ending,
         _TYPES.get(ending, _ANY),
