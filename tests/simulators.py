@@ -59,6 +59,7 @@ class StaticServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the reader's kernel
     server: StaticServer
 
     def setup(self) -> None:

@@ -17,6 +17,7 @@ from pyramid_pypi.models.catalog import ProjectStatus
 from pyramid_pypi.settings import Settings
 from pyramid_pypi.values.names import normalize
 from tests.conftest import ToldClock
+from tests.distributions import wheel
 from tests.factories import Workshop, record, sdist_of, wheel_of
 
 
@@ -35,7 +36,9 @@ class Origin:
         self, name: str, version: str = "1.0", *, sdist: bool = False, size: int = 0
     ) -> str:
         """Upload a file, as far as it is installable; return its name."""
-        content = f"{name} {version} {sdist}".encode() + bytes(size)
+        content = f"sdist of {name} {version}".encode()
+        if not sdist:
+            content = wheel(name, version, extra_members={"padding": bytes(size)})
         made = (sdist_of if sdist else wheel_of)(name, version, content=content)
         with self.workshop.services.blobs.keeping():
             self.workshop.store(made, content)

@@ -15,7 +15,7 @@ import pyramid_pypi
 from pyramid_pypi import bootstrap, environment
 from pyramid_pypi.cli.main import VERBS, main
 from pyramid_pypi.errors import Refusal, every_refusal
-from pyramid_pypi.publishing.fsck import Fault
+from pyramid_pypi.publishing.faults import Fault
 from pyramid_pypi.settings import ABOUT, Settings
 
 TOP = Path(pyramid_pypi.__file__).parent.parent

@@ -50,7 +50,7 @@ def export(
     copy: bool,
     full: bool,
 ) -> None:
-    """Copy the published tree to a folder for rsync, its pointer lagging.
+    """Copy the published tree for rsync, its pointer lagging.
 
     DIR becomes a complete copy, by hard links where it is on the same file system.  Needs
     no database.  A run installs the pointer of an earlier run whose time has come, and

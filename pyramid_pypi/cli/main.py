@@ -28,7 +28,7 @@ VERBS = {
     "keys": ("keys:keys", "Make, change and look at the keys that sign the metadata."),
     "publish": ("upkeep:publish", "Bring the published tree up to date."),
     "fsck": ("upkeep:fsck", "Compare database, release files and published tree."),
-    "export": ("exporting:export", "Copy the published tree to a folder for rsync, its pointer lagging."),
+    "export": ("exporting:export", "Copy the published tree for rsync, its pointer lagging."),
     "changes": ("changes:changes", "Tell what changed in a published tree."),
     "verify": ("verifying:verify", "Check a published tree by its signatures and hashes."),
     "config": ("configuring:config", "Show or check the settings."),

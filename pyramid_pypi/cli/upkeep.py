@@ -8,6 +8,7 @@ from pyramid_pypi import bootstrap, migrations
 from pyramid_pypi.cli.invocation import FAILURE, FINDINGS, Invocation
 from pyramid_pypi.cli.options import pass_invocation, shared_options
 from pyramid_pypi.cli.sessions import database_errors
+from pyramid_pypi.publishing import bulk
 from pyramid_pypi.publishing import fsck as checking
 
 
@@ -62,15 +63,26 @@ def check(invocation: Invocation) -> None:
 
 @click.command()
 @click.option("--rebuild", is_flag=True, help="Write every document again.")
+@click.option(
+    "--without-companions",
+    is_flag=True,
+    help="In a new tree, leave project pages, JSON and XML to be written when asked for.",
+)
 @shared_options
 @pass_invocation
-def publish(invocation: Invocation, rebuild: bool) -> None:
-    """Bring the published tree up to date."""
+def publish(invocation: Invocation, rebuild: bool, without_companions: bool) -> None:
+    """Bring the published tree up to date.
+
+    With --rebuild a tree in which nothing was published yet is written all at once.
+    """
     environment = invocation.environment()
     publisher = bootstrap.open_publisher(environment)
     with database_errors():
+        at_once = rebuild and bulk.is_called_for(publisher)
+        if at_once:
+            bulk.build(publisher, companions=not without_companions)
         newest = publisher.publish_gap()
-        if rebuild:
+        if rebuild and not at_once:
             publisher.rebuild_all()
         else:
             publisher.retry_failures()

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import product
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import naming, records, trust
@@ -104,6 +105,8 @@ class ChangedPaths:
         Raises:
             SourceUnreadable: as `present`.
         """
+        for kind in ROOMS:
+            yield from self._nodes_gone(kind)
         for name in self._names:
             page, known = self._page(name), self._manifest(name)
             if page is None:
@@ -162,21 +165,27 @@ class ChangedPaths:
         return entry, manifest.parse(content)
 
     def _entry(self, kind: str, name: str) -> Entry | None:
-        """Return the entry of a project in a hash tree; what is on the way has changed."""
+        return self._descent(kind, name)[0]
+
+    def _descent(self, kind: str, name: str) -> tuple[Entry | None, list[str]]:
+        """Return the entry of a project in a hash tree, and the nodes that its way lacks.
+
+        Those that are on the way have changed.
+        """
         root, room = self._roots[kind], ROOMS[kind]
         if root.projects is not None:
-            return root.projects.get(name)
+            return root.projects.get(name), []
         way = digits(name, root.depth)
+        paths = [node_path(room, way[: level + 1]) for level in range(root.depth)]
         children = root.children
-        for level, digit in enumerate(way, 1):
-            entry = children[digit]
+        for level, path in enumerate(paths):
+            entry = children[way[level]]
             if entry is None:
-                return None
-            content = self._node(node_path(room, way[:level]), entry)
-            if level == root.depth:
-                return hash_tree.parse_leaf(content).get(name)
-            children = hash_tree.parse_node(content)
-        return None
+                return None, paths[level:]
+            content = self._node(path, entry)
+            if level < root.depth - 1:
+                children = hash_tree.parse_node(content)
+        return hash_tree.parse_leaf(content).get(name), []
 
     def _node(self, path: str, entry: Entry) -> bytes:
         self._nodes[path] = naming.of_node(path, entry)
@@ -184,12 +193,25 @@ class ChangedPaths:
             self._read[path] = self._content(self._nodes[path].named)
         return self._read[path]
 
-    def _all_nodes_if_deeper(self, kind: str) -> None:
-        """Tell every node if, by the number of projects, the tree had another depth."""
-        root = self._roots[kind]
+    def _depth_before(self, root: Root) -> int:
+        """Return how deep the tree was, by the number of projects it had."""
         kinds = [event.kind for event in self._events]
         before = root.count - kinds.count(_CREATED) + kinds.count(_DELETED)
-        if hash_tree.depth_for(max(0, before)) != root.depth:
+        return hash_tree.depth_for(max(0, before))
+
+    def _nodes_gone(self, kind: str) -> Iterator[str]:
+        """Yield the nodes and leaves that are no more, or the folders they were in."""
+        root, room = self._roots[kind], ROOMS[kind]
+        if self._depth_before(root) > root.depth:
+            for way in product(range(hash_tree.FAN_OUT), repeat=root.depth):
+                yield node_path(room, way).removesuffix(".json").rstrip("/")
+        for name in self._names:
+            yield from self._descent(kind, name)[1]
+
+    def _all_nodes_if_deeper(self, kind: str) -> None:
+        """Tell every node if the tree had another depth."""
+        root = self._roots[kind]
+        if self._depth_before(root) != root.depth:
             for change in differences(EMPTY, root, ROOMS[kind], self._node, self._node):
                 if isinstance(change, NodeChange) and change.after is not None:
                     self._node(change.path, change.after)

@@ -1,7 +1,8 @@
 """Files of a copied tree that nothing in it speaks of.
 
-Superseded versions may lie about for a while, under names that say what is in them: they
-are held to that.  Whatever else nobody asked for has no business in a tree.
+Superseded versions and deleted release files may lie about for a while, under names that
+say what is in them: they are held to that.  Whatever else nobody asked for has no business
+in a tree.
 """
 
 from __future__ import annotations
@@ -11,16 +12,9 @@ import re
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
-
-from packaging.utils import (
-    InvalidSdistFilename,
-    InvalidWheelFilename,
-    parse_sdist_filename,
-    parse_wheel_filename,
-)
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following.findings import (
@@ -98,14 +92,12 @@ def strays(
     folder: FolderSource,
     noting: NotingSource,
     *,
-    hidden: Collection[str],
     unproven: tuple[str, ...],
     since: datetime,
 ) -> Iterator[Finding]:
     """Yield what is wrong with files that were not asked for, signed documents apart.
 
     Args:
-        hidden: projects in quarantine, whose pages name no files though these are there.
         unproven: beginnings of paths below which something is lost that would speak of
             others; those are held to their shadows.
         since: what has come to the folder later is passed over: a tree may be at work.
@@ -116,7 +108,7 @@ def strays(
         try:
             if folder.changed_after(path, since):
                 continue
-            reason = stray_fault(folder, path, hidden)
+            reason = stray_fault(folder, path)
             if reason and path.startswith(unproven) and _has_shadow(folder, path):
                 continue
         except SourceUnreadable as error:
@@ -126,9 +118,7 @@ def strays(
             yield Finding(reason[0], path, reason[1], folder.modified(path))
 
 
-def stray_fault(
-    source: Source, path: str, hidden: Collection[str] = ()
-) -> tuple[Fault, str] | None:
+def stray_fault(source: Source, path: str) -> tuple[Fault, str] | None:
     """Return what is wrong with the file at `path`, None for one that may be there."""
     if named := _HASH_NAMED.match(path):
         if not _is_called(source, path, named[1]):
@@ -137,7 +127,7 @@ def stray_fault(
     if named := _SEGMENT.match(path):
         told = _segment_fault(source, path, int(named[1]), int(named[2]))
         return (Fault.WRONG, told) if told else None
-    if (named := _BLOB.match(path)) and _project(named[4]) in hidden:
+    if named := _BLOB.match(path):
         told = _blob_fault(source, path, named[1] + named[2] + named[3])
         return (Fault.WRONG, told) if told else None
     return Fault.UNNAMED, "nothing in the tree speaks of it"
@@ -192,7 +182,10 @@ def _has_shadow(folder: FolderSource, path: str) -> bool:
 
 
 def _blob_fault(source: Source, path: str, sha256: str) -> str | None:
-    """Return what is wrong with a release file of a project in quarantine."""
+    """Return what is wrong with a release file that no page names.
+
+    It may be of a project in quarantine, or deleted not long ago.
+    """
     if path.endswith(METADATA):
         return _metadata_fault(source, path) if isinstance(source, FolderSource) else None
     found = digest(source, path, _NO_BOUND)
@@ -213,17 +206,6 @@ def _metadata_fault(folder: FolderSource, path: str) -> str | None:
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, zlib.error, EOFError):
         return None
     return None
-
-
-def _project(filename: str) -> str | None:
-    """Return the project that a release file or its sibling belongs to, by its name."""
-    filename = filename.removesuffix(METADATA)
-    try:
-        if filename.endswith(".whl"):
-            return parse_wheel_filename(filename)[0]
-        return parse_sdist_filename(filename)[0]
-    except (InvalidWheelFilename, InvalidSdistFilename):
-        return None
 
 
 def _key(path: str) -> bytes:

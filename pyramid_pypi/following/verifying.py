@@ -29,7 +29,6 @@ from pyramid_pypi.formats.compression import gunzip_bytes
 from pyramid_pypi.formats.hash_tree import Digits, digits
 from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record
-from pyramid_pypi.formats.simple import QUARANTINED
 from pyramid_pypi.formats.simple_parse import Read, names_of
 from pyramid_pypi.values.instants import Clock, system_clock
 
@@ -68,7 +67,6 @@ class Verifier:
         self._on_progress = on_progress
         self._trees = {kind: HashTree(self._source, room) for kind, room in ROOMS.items()}
         self._told: set[tuple[Fault, str]] = set()
-        self._quarantined: set[str] = set()
         self._unproven: set[str] = set()
         self._moments = 0 if isinstance(source, FolderSource) else _MOMENTS
         self._pointing = Pointing(self._source, trusting, clock)
@@ -93,7 +91,6 @@ class Verifier:
             yield from strays(
                 self._plain,
                 self._source,
-                hidden=self._quarantined,
                 unproven=tuple(self._unproven),
                 since=started,
             )
@@ -190,8 +187,6 @@ class Verifier:
         pages: list[Read] = []
         yield from projects.check_page(self._source, name, told.entry, pages)
         for page in pages:
-            if page.page.status == QUARANTINED:
-                self._quarantined.add(name)
             yield from projects.check_files(self._source, page.page.files)
         companions = pointer.repomd.record("companions")
         if companions is not None:

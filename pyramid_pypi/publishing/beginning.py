@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,8 @@ from pyramid_pypi.publishing.segments import Segments
 from pyramid_pypi.storage.tree import Tree
 
 _CHANGES_AT_A_TIME = 20_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,9 @@ def from_nothing(
         root = shards.build(names, lambda name: page_of(tree, name) or VANISHED)
     else:
         root = shards.build(pages, pages.__getitem__, shadows=False)
+    log.info("hash tree: %d projects", root.count)
     told = _journal(tree, database, until)
+    log.info("segments: up to %d", until)
     return replace(told, serial=until, shards=root)
 
 

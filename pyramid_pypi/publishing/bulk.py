@@ -10,6 +10,7 @@ A first version has no shadow of its own; it gets one when it is superseded
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 
 from pyramid_pypi.catalog import reading
@@ -25,6 +26,8 @@ from pyramid_pypi.publishing.writer import COMPRESS_FROM_BYTES
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 from pyramid_pypi.values.names import ProjectName
+
+log = logging.getLogger(__name__)
 
 
 class Pages(Mapping[str, Entry]):
@@ -71,9 +74,12 @@ def build(publisher: Publisher, *, companions: bool = True) -> None:
     with Turn(environment.settings.data_dir / "publish.lock").taken():
         serial, pages = write_pages(publisher)
         publisher.state.set_published(serial)
+    log.info("pages: %d", len(pages))
     publisher.rebuild_lists()
     publisher.settle_all()
+    log.info("lists")
     publisher.repository.begin(pages, companions=companions)
+    log.info("pointer")
     environment.tree.sync()
     publisher.state.set_checkpoint(
         Checkpoint(

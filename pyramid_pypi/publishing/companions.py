@@ -58,19 +58,21 @@ class Companions:
             _, before = self._lagging.get(name, (0, frozenset()))
             self._lagging[name] = (next(self._marks), before.union(versions))
 
-    def settle(self, name: ProjectName) -> None:
+    def settle(self, name: ProjectName) -> bool:
         """Write the companions of `name` if they lag, for a reader who asks for them.
 
         With the database away, or another README that takes its time, the present ones
-        stay for the reader to go on with.
+        stay for the reader to go on with.  Returns whether they were written though no
+        change here asks for them: nobody else may know.
         """
         if self._patience.is_away:
-            return
+            return False
         with self._patience.unless_away(), suppress(TurnTaken):
             if name in self._lagging:
                 self._settle([name], wait_s=_READER_WAITS_S)
             else:
-                self._follow_others(name)
+                return self._follow_others(name)
+        return False
 
     def settle_all(self) -> None:
         """Write all companions that lag, some at a time, so that readers get a turn.
@@ -106,7 +108,7 @@ class Companions:
             if self._writer.lags(name, serial):
                 self._write(name, versions)
 
-    def _follow_others(self, name: ProjectName) -> None:
+    def _follow_others(self, name: ProjectName) -> bool:
         """Write the companions of `name` where another process published and they lag.
 
         Pages that changed often within a second have times ahead of the clock; those
@@ -117,6 +119,8 @@ class Companions:
         if (page > companions or page < 0 <= companions) and written != self._met.get(name):
             self.mend(name, {EVERY}, wait_s=_READER_WAITS_S)
             self._met[name] = written
+            return True
+        return False
 
     def _settle(self, names: Iterable[ProjectName], *, wait_s: float = -1) -> None:
         with self._turn.taken(wait_s=wait_s), going_on() as attempt:

@@ -7,12 +7,10 @@ again: that finding stays until the file is deleted, or, if missing, uploaded ag
 
 from __future__ import annotations
 
-import enum
 import hashlib
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
@@ -24,8 +22,9 @@ from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.catalog import File, UsedFilename
-from pyramid_pypi.publishing import documents, orphans
+from pyramid_pypi.publishing import documents, fsck_pointer, orphans
 from pyramid_pypi.publishing.failures import stops_all
+from pyramid_pypi.publishing.faults import Fault, Finding
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.publishing.state import State
 from pyramid_pypi.storage.blobs import METADATA_SUFFIX
@@ -36,32 +35,6 @@ _BLOCK_BYTES = 1024 * 1024
 _SPOOL_AGE_S = 24 * 3600
 _PATIENCE_S = 2.0
 _MORE_LOOKS = 3
-
-
-class Fault(enum.StrEnum):
-    """What sort of disagreement it is."""
-
-    FILE_MISSING = "file-missing"
-    FILE_CORRUPT = "file-corrupt"
-    FILE_ORPHAN = "file-orphan"
-    METADATA_WRONG = "metadata-wrong"
-    DOCUMENT_WRONG = "document-wrong"
-    DOCUMENT_ORPHAN = "document-orphan"
-    FILENAME_UNREGISTERED = "filename-unregistered"
-    SPOOL_LEFTOVER = "spool-leftover"
-    PROJECT_BROKEN = "project-broken"
-    TREE_BEHIND = "tree-behind"
-    TREE_AHEAD = "tree-ahead"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One disagreement, and whether it has been mended."""
-
-    fault: Fault
-    subject: str
-    detail: str = ""
-    repaired: bool = False
 
 
 def findings(publisher: Publisher, *, repair: bool = False) -> Iterator[Finding]:
@@ -76,8 +49,7 @@ def findings(publisher: Publisher, *, repair: bool = False) -> Iterator[Finding]
     yield from _orphans(publisher, repair=repair)
     yield from _documents(publisher, repair=repair)
     yield from _spool(publisher, repair=repair)
-    if repair:
-        publisher.repository.refresh()  # what was written anew has another hash
+    yield from fsck_pointer.findings(publisher, repair=repair)
 
 
 def serials(environment: Environment) -> tuple[int, int]:

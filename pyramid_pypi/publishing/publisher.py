@@ -146,7 +146,8 @@ class Publisher:
 
     def settle(self, name: ProjectName) -> None:
         """Write the companions of `name`, if they lag, for a reader who asks for them."""
-        self._companions.settle(name)
+        if self._companions.settle(name):
+            self.repository.mark([name])
 
     def settle_all(self) -> bool:
         """Write all companions and compressed twins that lag; return whether none does now.

@@ -21,10 +21,11 @@ STOP_TIMEOUT_S = 20
 
 @dataclass(frozen=True)
 class LiveIndex:
-    """Where a running index listens, and the token that may do everything there."""
+    """Where a running index listens, the token that may do everything there, its folder."""
 
     url: str
     token: str
+    folder: Path
 
     @property
     def simple(self) -> str:
@@ -81,7 +82,7 @@ def live_index(folder: Path) -> Iterator[LiveIndex]:
     try:
         url = f"http://127.0.0.1:{port}"
         _await_ready(process, url, log)
-        yield LiveIndex(url, (home / "admin.token").read_text("utf-8").strip())
+        yield LiveIndex(url, (home / "admin.token").read_text("utf-8").strip(), home)
     finally:
         _stop(process)
     told = log.read_text("utf-8", "replace")

@@ -11,6 +11,8 @@ from sqlalchemy import Engine, event
 
 from pyramid_pypi.accounts.permissions import Scope
 from pyramid_pypi.environment import Environment
+from pyramid_pypi.publishing import orphans
+from tests.conftest import ToldClock
 from tests.distributions import sdist
 from tests.functional.conftest import Client, Signer
 
@@ -84,12 +86,15 @@ def test_yank_and_back(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("demo")
-def test_deleting(client: Client, services: Environment) -> None:
+def test_deleting(client: Client, services: Environment, clock: ToldClock) -> None:
     url = client.get(FILE).json["path"]
     client.get(url)
     client.delete(FILE, status=204)
 
     assert client.get("/projects/demo/files").json["files"] == []
+    client.get(url)  # for those who read what was published before
+    clock.advance(seconds=services.settings.files_keep_deleted_s)
+    orphans.clear(services)
     client.get(url, status=404)
     client.delete(FILE, status=404)
     client.delete(RELEASE, status=404)

@@ -31,7 +31,7 @@ BEGINNING = datetime(2006, 1, 1, tzinfo=UTC)
 _SPAN_US = int(timedelta(days=20 * 365.25).total_seconds()) * 10**6
 _US = 10**6
 _AT_A_TIME = 20_000
-_RANKED = 15_000
+_RANKED, _ALL = 15_000, 886_323
 _MOST_RANKED, _LEAST_RANKED = 1265, 60
 _OTHERS_MEDIAN, _OTHERS_SPREAD = 5.0, 1.561  # a mean of 16.9
 _RANKED_SPREAD = 0.8
@@ -79,8 +79,15 @@ class Made:
     changes: int
 
 
-def projects(names: Path, count: int) -> list[Wanted]:
-    """Return `count` projects of the list `names`, spread over all of it."""
+def projects(names: Path | None, count: int) -> list[Wanted]:
+    """Return `count` projects of the list `names`, spread over all of it, or made up."""
+    if names is None:
+        ranked = max(1, count * _RANKED // _ALL)
+        return [
+            Wanted(f"project-{number:06}", f"{number % 7}.{number % 10}", rank, "Made up.")
+            for number in range(count)
+            for rank in [number * _RANKED // ranked + 1 if number < ranked else 0]
+        ]
     with lzma.open(names, "rt", encoding="utf-8", newline="\n") as lines:
         next(lines)
         found = [_wanted(line) for line in lines]
@@ -211,7 +218,7 @@ class _Filling:
                 self._releases,
                 self._ids[number],
                 version,
-                _sort_key(version),
+                sort_key_of(version),
                 self._serial,
                 _stored(at_us),
                 json.dumps(metadata, ensure_ascii=False),
@@ -313,7 +320,8 @@ def _older(release: int, newest: str) -> str:
 
 
 @lru_cache(maxsize=100_000)
-def _sort_key(version: str) -> str:
+def sort_key_of(version: str) -> str:
+    """Return the text by which the database sorts `version`."""
     return sort_key(Version(version))
 
 

@@ -2,7 +2,7 @@
 
 - `TwoStage`: a mirror that takes the pointers first, then all else, and installs the
   pointers last.
-- `Lagged`: an export whose pointers come so many seconds after what they name, for
+- `Export`: our own, whose pointers come some seconds after what they name, for
 - `Naive`: a mirror that knows nothing, and runs ``rsync -a --delete`` again and again.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.prove.serving import free_port
+from tests.prove.serving import PROGRAM, ROOT, Server, free_port
 from tests.prove.uploading import Client
 
 POINTERS = (
@@ -92,11 +92,14 @@ class Copying(threading.Thread):
             self.runs += 1
             self.longest_s = max(self.longest_s, time.monotonic() - began)
 
-    def end(self) -> None:
-        """Stop, and copy once more what stands now."""
+    def stop(self) -> None:
+        """End after the present run."""
         self.stopping.set()
         self.join()
-        self.copy()
+
+    def told(self) -> str:
+        """Tell how often it ran, and for how long."""
+        return f"{self.runs} runs of {self.longest_s:.1f} s at most"
 
     def copy(self) -> None:
         """Copy once."""
@@ -126,25 +129,64 @@ class Naive(Copying):
         rsync("--delete", f"{self.source}/", f"{self.target}/")
 
 
-class Lagged(Copying):
-    """An export by rsync whose pointers come `lag_s` after everything that they name.
+class Export:
+    """``pyramid-pypi export --watch``, whose pointers come so long after what they name."""
 
-    Nothing is removed from it: how long to keep what is superseded is not the question.
-    """
+    def __init__(self, server: Server, target: Path, *, lag_s: float) -> None:
+        self.name = "Export"
+        self.target = target
+        self.failures: list[str] = []
+        self._server = server
+        self._lag_s = lag_s
+        self._log = target.with_name(f"{target.name}.log")
+        self._process: subprocess.Popen[bytes] | None = None
 
-    lag_s = 0.0
+    def __enter__(self) -> Export:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def copy(self) -> None:
-        self.target.mkdir(exist_ok=True)
-        pointers = {path: (self.source / path).read_bytes() for path in POINTERS}
-        but_pointers = [f"--exclude=/{path}" for path in POINTERS]
-        rsync(*but_pointers, f"{self.source}/", f"{self.target}/")
-        self.stopping.wait(self.lag_s)
-        for path, content in pointers.items():
-            (self.target / path).parent.mkdir(exist_ok=True)
-            temporary = self.target.with_name(f"{self.target.name}-pointer")
-            temporary.write_bytes(content)
-            os.replace(temporary, self.target / path)
+        """Export what stands now, without any lag: place it, then install its pointer."""
+        for _ in range(2):
+            done = subprocess.run(
+                self._command("--once", "--lag", "0"),
+                capture_output=True,
+                text=True,
+                cwd=ROOT,
+                check=False,
+            )
+            if done.returncode:
+                self.failures.append(f"export: {done.stdout}{done.stderr}")
+
+    def start(self) -> None:
+        """Go on exporting beside."""
+        with self._log.open("wb") as sink:
+            self._process = subprocess.Popen(
+                self._command("--watch", "--lag", str(self._lag_s)),
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+            )
+
+    def stop(self) -> None:
+        """End it as an operator does."""
+        assert self._process is not None
+        if self._process.poll() is not None:
+            self.failures.append(f"export ended: {self._log.read_text()[-500:]}")
+        self._process.terminate()
+        self._process.wait()
+
+    def told(self) -> str:
+        """Tell how often it ran, as far as there was something to do."""
+        return f"{len(self._log.read_text().splitlines())} runs told of"
+
+    def _command(self, *options: str) -> list[str]:
+        data = str(self._server.folder)
+        return [PROGRAM, "export", str(self.target), *options, "--json", "--data", data]
 
 
 def rsync(*arguments: str) -> None:

@@ -36,6 +36,7 @@ from tests.prove.walks import (
 
 PROJECTS_A_WALK = 20
 PAUSE_S = 0.02  # between pointer and documents: meanwhile the index goes on
+REST_S = 0.2  # between two walks, on average: writers and copiers want to come to work too
 _TRIES = 3
 _TELL_S = 1.0
 _MOST_FAILURES = 100
@@ -126,6 +127,7 @@ class Reader(threading.Thread):
                 self.tally.refetches += 1
             else:
                 self.tally.walks += 1
+                self.stopping.wait(self._seeds.expovariate(1 / REST_S))
                 return
         self._fail(f"{lost}; the pointer is at {before.serial if before else 'none'}")
 

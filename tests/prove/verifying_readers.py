@@ -114,6 +114,9 @@ class Writer:
         return self._client.rest("PUT", f"/projects/{project}/status", document)
 
 
+Copier = copies.Copying | copies.Export
+
+
 @dataclass(frozen=True)
 class Scope:
     """How much is asked."""
@@ -150,17 +153,16 @@ def seed(data: Path, folder: Path, projects: int) -> dict[str, list[Parcel]]:
 @contextmanager
 def places(
     server: Server, folder: Path, scope: Scope
-) -> Iterator[tuple[dict[str, str], list[copies.Copying]]]:
+) -> Iterator[tuple[dict[str, str], list[Copier]]]:
     """Yield where the tree of `server` is read, and what copies it, once they are filled."""
     tree = server.folder / "tree"
     two_stage = copies.TwoStage(tree, folder / "two-stage", rest_s=scope.rest_s)
-    lagged = copies.Lagged(tree, folder / "export", rest_s=scope.rest_s)
-    naive = copies.Naive(lagged.target, folder / "naive", rest_s=scope.rest_s)
-    copying = [two_stage, lagged, naive]
-    with copies.nginx(tree, folder / "nginx") as url:
+    export = copies.Export(server, folder / "export", lag_s=scope.lag_s)
+    naive = copies.Naive(export.target, folder / "naive", rest_s=scope.rest_s)
+    copying: list[Copier] = [two_stage, export, naive]
+    with copies.nginx(tree, folder / "nginx") as url, export:
         for one in copying:
             one.copy()
-        lagged.lag_s = scope.lag_s
         for one in copying:
             one.start()
         yield (
@@ -193,15 +195,14 @@ def run(server: Server, files: dict[str, list[Parcel]], scope: Scope) -> tuple[l
         tallies = {readers.name: readers.end() for readers in watched}
         serial = _settled(server)
         for one in copying:
-            one.end()
+            one.stop()
+            one.copy()
         ends = {name: complete(place) for name, place in where.items()}
     reads = sum(tally.reads for tally in tallies.values())
     figures = [
         f"{writer.made} publishes in {seconds:.0f} s ({_counted(writer.kinds)}), {reads} reads"
     ]
-    figures += [
-        f"{one.name}: {one.runs} runs of {one.longest_s:.1f} s at most" for one in copying
-    ]
+    figures += [f"{one.name}: {one.told()}" for one in copying]
     violations = writer.violations + [words for one in copying for words in one.failures]
     for name, tally in tallies.items():
         violations += [f"{name}: {words}" for words in _amiss(tally, ends[name], serial)]

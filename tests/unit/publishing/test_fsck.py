@@ -15,7 +15,7 @@ from pyramid_pypi.catalog import files, projects
 from pyramid_pypi.changes import journal
 from pyramid_pypi.models.catalog import ProjectStatus
 from pyramid_pypi.publishing import fsck
-from pyramid_pypi.publishing.fsck import Fault
+from pyramid_pypi.publishing.faults import Fault
 from pyramid_pypi.values.digests import file_path, sha256_hex
 from pyramid_pypi.values.names import ProjectName
 from tests.conftest import NOON

@@ -18,8 +18,9 @@ from pyramid_pypi.formats import events, segment_lists, segments
 from pyramid_pypi.formats.compression import gunzip_bytes
 from pyramid_pypi.formats.events import Event
 from pyramid_pypi.publishing import fsck, segment_files
-from pyramid_pypi.publishing.fsck import Fault
+from pyramid_pypi.publishing.faults import Fault
 from pyramid_pypi.publishing.publisher import Publisher
+from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.names import ProjectName
 from tests.factories import Workshop
 from tests.unit.publishing.test_repository import assert_exact, pointer
@@ -35,7 +36,7 @@ DEEP = "[" * 100_000 + "]" * 100_000
 CLEANED: dict[str, tuple[str, Any]] = {
     "summary": ("release.core_metadata", {"summary": ILLEGAL}),
     "lone surrogates": ("release.core_metadata", {"summary": "\ud800", "keywords": ["\udfff"]}),
-    "requirements": ("release.core_metadata", {"requires_dist": [ILLEGAL, "\ud800", "", "x>=1"]}),
+    "requirements": ("release.core_metadata", {"requires_dist": [ILLEGAL, "\ud800", ""]}),
     "classifiers": ("release.core_metadata", {"classifiers": [ILLEGAL, " :: ", ""]}),
     "links": ("release.core_metadata", {
         "project_urls": [[ILLEGAL, "javascript:\x01"], ["x", "../.."]], "home_page": ILLEGAL}),
@@ -159,9 +160,8 @@ def well_formed(workshop: Workshop) -> None:
             json.loads(path.read_bytes())
 
 
-def told_events(workshop: Workshop) -> list[Event]:
+def told_events(tree: Tree) -> list[Event]:
     """Every change, as a follower of the segments reads it."""
-    tree = workshop.services.tree
     record = pointer(tree).record("changes")
     assert record is not None
     known = segment_lists.parse_record(tree.read(record.href) or b"")
@@ -291,7 +291,7 @@ def test_an_odd_change_cuts_no_follower_off(at_work: Workshop, label: str) -> No
     at_work.settle()
     at_work.publisher.publish_gap()
     at_work.publisher.repository.refresh()
-    told = told_events(at_work)
+    told = told_events(at_work.services.tree)
     assert [event.serial for event in told] == list(range(1, at_work.publisher.serial + 1))
     assert told[serial - 1].kind == "metadata-changed"
     well_formed(at_work)

@@ -29,7 +29,7 @@ from pyramid_pypi.publishing import documents
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.publishing.state import Checkpoint
 from pyramid_pypi.values.names import ProjectName
-from tests.conftest import NOON
+from tests.conftest import NOON, ToldClock
 from tests.factories import Workshop, record, wheel_of
 
 DEMO = ProjectName("demo")
@@ -174,11 +174,12 @@ def blob(workshop: Workshop, name: str = "demo") -> list[Path]:
     return [path for path in packages.rglob("*") if path.name.startswith(f"{name}-")]
 
 
-def test_a_deleted_file_goes_with_its_bytes(workshop: Workshop) -> None:
+def test_a_deleted_file_goes_with_its_bytes(workshop: Workshop, clock: ToldClock) -> None:
     workshop.add()
     workshop.add(version="2.0")
     with workshop.services.database.writing() as session:
         files.delete(session, COMMAND_LINE, DEMO, WHEEL, at=NOON)
+    clock.advance(hours=1)
     workshop.show(session)
     workshop.settle()
     assert filenames(workshop.publisher) == ["demo-2.0-py3-none-any.whl"]
@@ -189,12 +190,13 @@ def test_a_deleted_file_goes_with_its_bytes(workshop: Workshop) -> None:
     assert set(workshop.services.tree.names("pypi/demo")) == {"2.0"}
 
 
-def test_a_deleted_project_leaves_nothing(workshop: Workshop) -> None:
+def test_a_deleted_project_leaves_nothing(workshop: Workshop, clock: ToldClock) -> None:
     workshop.add()
     workshop.add("other")
     workshop.settle()
     with workshop.services.database.writing() as session:
         projects.delete(session, COMMAND_LINE, DEMO, at=NOON)
+    clock.advance(hours=1)
     workshop.show(session)
     workshop.settle()
     found = documents_of(workshop.services.tree.root)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pyramid_pypi.formats import hash_tree, hash_tree_edit, manifest, repomd
 from pyramid_pypi.formats.hash_tree import Entry
 from pyramid_pypi.formats.repomd import Repomd
 from pyramid_pypi.models.catalog import File, ProjectStatus
-from pyramid_pypi.publishing import sweeping
+from pyramid_pypi.publishing import fsck, sweeping
 from pyramid_pypi.publishing.companion_tree import COMPANIONS_ROOM
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.publishing.repository import SHARDS_ROOM
@@ -383,3 +384,59 @@ def test_what_is_superseded_is_kept_for_a_while(workshop: Workshop) -> None:
     assert set(gone) == {record.type for record in old.records} - {"mirrors"}
     assert_exact(workshop, {"demo"})
     assert not list((tree.root / "repodata/v").glob(f"{'0' * 64}*"))
+
+
+# --- fsck ---------------------------------------------------------------------------
+
+
+def faults_of(workshop: Workshop, *, repair: bool = False) -> set[tuple[str, str, bool]]:
+    found = fsck.findings(workshop.publisher, repair=repair)
+    return {(finding.fault.value, finding.subject, finding.repaired) for finding in found}
+
+
+def test_fsck_finds_a_pointer_that_lags(workshop: Workshop) -> None:
+    workshop.add("demo")
+    assert faults_of(workshop) >= {("pointer-behind", POINTER, False)}
+    assert faults_of(workshop, repair=True) >= {("pointer-behind", POINTER, True)}
+    assert faults_of(workshop) == set()
+
+
+@pytest.mark.parametrize(
+    "torn", ["repodata/t/*.json", "repodata/p/*.json", "repodata/*-primary.xml.gz", "tuf/t*"]
+)
+def test_fsck_makes_torn_metadata_anew(workshop: Workshop, torn: str) -> None:
+    for number in range(33):
+        workshop.add(f"p{number}")
+    workshop.settle()
+    assert faults_of(workshop) == set()
+    path = next(iter(sorted(workshop.services.tree.root.glob(torn))))
+    path.write_bytes(b"torn")
+    found = faults_of(workshop)
+    assert {fault for fault, _, _ in found} == {"pointer-wrong"}
+    assert all(repaired for _, _, repaired in faults_of(workshop, repair=True))
+    assert faults_of(workshop) == set()
+
+
+def test_fsck_finds_a_project_that_the_trees_tell_otherwise(workshop: Workshop) -> None:
+    workshop.add("demo")
+    workshop.settle()
+    record = pointer(workshop.services.tree).record("shards")
+    assert record is not None
+    top = hash_tree.parse_root(workshop.services.tree.read(record.href) or b"")
+    other = hash_tree_edit.edit(
+        top, {"ghost": Entry(1, "0" * 64, 1)}, SHARDS_ROOM, lambda *_: b""
+    )
+    content = hash_tree.root(other.root)
+    told = [
+        replace(known, sha256=sha256_hex(content), size_bytes=len(content))
+        if known.type == "shards"
+        else known
+        for known in pointer(workshop.services.tree).records
+    ]
+    (workshop.services.tree.root / record.href).write_bytes(content)
+    workshop.services.tree.put(
+        POINTER, repomd.json(replace(pointer(workshop.services.tree), records=tuple(told)))
+    )
+    assert ("pointer-wrong", "simple/ghost/index.json", False) in faults_of(workshop)
+    faults_of(workshop, repair=True)
+    assert faults_of(workshop) == set()

@@ -15,7 +15,7 @@ from pyramid_pypi.accounts.permissions import COMMAND_LINE
 from pyramid_pypi.catalog import projects
 from pyramid_pypi.changes import journal
 from pyramid_pypi.formats.simple import serial_of
-from pyramid_pypi.publishing import fsck
+from pyramid_pypi.publishing import faults, fsck
 from pyramid_pypi.values.names import ProjectName
 from tests.conftest import NOON
 from tests.factories import Workshop
@@ -85,7 +85,7 @@ def test_the_tree_follows_and_no_serial_goes_back(
     assert amiss <= {
         (fault, subject)
         for fault, subject in amiss
-        if fault in (fsck.Fault.FILE_MISSING, fsck.Fault.METADATA_WRONG)
+        if fault in (faults.Fault.FILE_MISSING, faults.Fault.METADATA_WRONG)
         or subject.startswith("packages/")
     }
 

@@ -141,3 +141,24 @@ def test_what_cannot_be_removed_is_told(tree: Tree) -> None:
     tree.put("simple/a", b"a file where a folder should be")
     with pytest.raises(NotADirectoryError):
         tree.remove_folder("simple/a")
+
+
+def test_a_version_put_without_a_shadow_gets_it_when_it_is_superseded(tree: Tree) -> None:
+    tree.put("simple/a/index.json", b"first")
+    tree.put("simple/a/index.json.gz", b"first, packed")
+    put(tree, b"second")
+    twin = f"simple/a/v/{sha256_hex(b'second')}.json.gz"
+    tree.put("simple/a/index.json.gz", b"second, packed", shadow=twin)
+    assert tree.read(f"simple/a/v/{sha256_hex(b'first')}.json") == b"first"
+    assert tree.read("simple/a/index.json") == b"second"
+    # A twin is called by what it is the twin of, which it does not tell.
+    assert len(list((tree.root / "simple/a/v").iterdir())) == 3
+
+
+def test_folders_that_hold_a_document_are_found(tree: Tree) -> None:
+    for name in ("a", "b"):
+        tree.put(f"simple/{name}/index.json", b"1")
+    tree.put("simple/c/index.html", b"1")
+    tree.put("simple/index.json", b"1")
+    assert sorted(tree.holding("simple", "index.json")) == ["a", "b"]
+    assert list(tree.holding("nowhere", "index.json")) == []

@@ -1,0 +1,382 @@
+"""Mirrors that copy an export with the real rsync, while the index publishes."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pyramid_pypi.errors import Refusal
+from pyramid_pypi.following import trust
+from pyramid_pypi.following.changed_paths import POINTERS
+from pyramid_pypi.following.findings import Fault, Finding, look, shadowed
+from pyramid_pypi.following.pointing import Trusting
+from pyramid_pypi.following.projects import page_path
+from pyramid_pypi.following.sources import FolderSource
+from pyramid_pypi.following.verifying import Verifier, Wanted
+from pyramid_pypi.following.walking import ROOMS, HashTree
+from pyramid_pypi.formats import simple_parse
+from pyramid_pypi.publishing.exporting import Exporter
+from pyramid_pypi.values.instants import system_clock
+from tests.conftest import ToldClock, unavailable
+from tests.static_trees import Origin, origin
+
+CONFIGURATION = Path(__file__).parents[2] / "docs" / "rsyncd.conf"
+PROGRAM = str(Path(sys.executable).with_name("pyramid-pypi"))
+PROJECTS = 36
+
+Rsync = Callable[..., float]
+
+
+@pytest.fixture
+def index(tmp_path: Path, sqlite_template: Path, clock: ToldClock) -> Iterator[Origin]:
+    made = origin(tmp_path / "index", sqlite_template, clock)
+    for number in range(PROJECTS):
+        made.add(f"demo-{number}", size=5000)
+    made.point()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    folder = tmp_path / "srv" / "export"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return tmp_path / "mirror"
+
+
+@pytest.fixture
+def rsync(export: Path, tmp_path: Path) -> Iterator[Rsync]:
+    """Serve the export as docs/rsyncd.conf does, and return what copies from it."""
+    if shutil.which("rsync") is None:
+        unavailable("rsync is not installed")
+    port = free_port()
+    daemon = subprocess.Popen(
+        [
+            *("rsync", "--daemon", "--no-detach", "--address=127.0.0.1"),
+            *(f"--port={port}", f"--config={configured(export, tmp_path)}"),
+        ],
+        stderr=subprocess.PIPE,
+    )
+    await_port(port)
+
+    def copy(target: Path, *words: str, module: str = "pypi", given: str = "") -> float:
+        started = time.monotonic()
+        done = subprocess.run(
+            ["rsync", "-aH", *words, f"rsync://127.0.0.1:{port}/{module}/", f"{target}/"],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        # 24: a file was gone before it came, as happens where there is work.
+        assert done.returncode in {0, 24}, done.stderr
+        return time.monotonic() - started
+
+    yield copy
+    daemon.send_signal(signal.SIGTERM)
+    daemon.communicate(timeout=20)
+
+
+def configured(export: Path, folder: Path) -> Path:
+    """The configuration with this machine's folders, for whoever runs the tests."""
+    text = CONFIGURATION.read_text("utf-8").replace("/srv/pypi/export", str(export))
+    text = re.sub(r"(?m)^(uid|gid) = .*\n", "", text)
+    text = text.replace("use chroot = yes", "use chroot = no")
+    text = re.sub(r"(?m)^(lock|log) file = .*/", rf"\1 file = {folder}/", text)
+    made = folder / "rsyncd.conf"
+    made.write_text(text, "utf-8")
+    return made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def await_port(port: int) -> None:
+    for _ in range(200):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the daemon did not start")
+
+
+def settle(index: Origin, export: Path) -> None:
+    """Export the tree, pointer too."""
+    for _ in range(2):
+        exporter(index, export, lag_s=0).run()
+
+
+def exporter(index: Origin, export: Path, *, lag_s: float) -> Exporter:
+    return Exporter(index.tree, export, system_clock, lag_s=lag_s, keep_s=3600)
+
+
+def change(index: Origin, count: int) -> None:
+    """Publish `count` changes of all kinds, and the pointer that names them."""
+    for number in range(count - 4):
+        index.add(f"demo-{number % PROJECTS}", f"2.{number}", sdist=bool(number % 2))
+    index.yank("demo-0", "1.0", "broken")
+    gone = index.add("demo-3", "9.0")
+    index.delete_file("demo-3", gone)
+    index.delete("demo-4")
+    index.add("new-one")
+    index.point()
+
+
+def findings(index: Origin, tree: Path) -> list[Finding]:
+    verifier = Verifier(FolderSource(tree), Wanted(everything=True), Trusting(), index.clock)
+    # Deleted release files stay for as long as anybody may read pages that name them.
+    return [
+        finding
+        for finding in verifier.findings()
+        if finding.fault is not Fault.UNNAMED or not finding.path.startswith("packages/")
+    ]
+
+
+def files(tree: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(tree).as_posix(): path.read_bytes()
+        for path in tree.rglob("*")
+        if path.is_file()
+    }
+
+
+def unversioned(tree: Path) -> dict[str, bytes]:
+    """What a tree shows at stable paths, and its release files."""
+    named = re.compile(r".*/v/.*|repodata/c/.*|repodata/[0-9a-f]{64}.*|tuf/[0-9].*")
+    return {path: content for path, content in files(tree).items() if not named.match(path)}
+
+
+def test_a_mirror_of_the_whole(index: Origin, export: Path, tree: Path, rsync: Rsync) -> None:
+    settle(index, export)
+    rsync(tree, "--delete")
+    assert findings(index, tree) == []
+    assert files(tree) == files(export)
+    change(index, 30)
+    settle(index, export)
+    rsync(tree, "--delete")
+    assert findings(index, tree) == []
+    assert files(tree) == files(export)
+    assert (tree / "simple/demo-1/index.json").stat().st_nlink == 2
+
+
+def test_parts_of_the_whole(index: Origin, export: Path, tree: Path, rsync: Rsync) -> None:
+    settle(index, export)
+    parts = {"meta": tree, "simple": tree / "simple", "packages": tree / "packages"}
+    for module, target in parts.items():
+        target.mkdir(parents=True, exist_ok=True)
+        rsync(target, module=module)
+    assert {path.name for path in tree.iterdir()} == {"repodata", "tuf", "simple", "packages"}
+    for part in tree.iterdir():
+        assert files(part) == files(export / part.name)
+
+
+def test_a_mirror_that_asks_what_changed(
+    index: Origin, export: Path, tree: Path, tmp_path: Path, rsync: Rsync
+) -> None:
+    """By the recipe of docs/operators.md it becomes what a copy of the whole becomes."""
+    settle(index, export)
+    rsync(tree, "--delete")
+    for kind in ("changes", "another depth", "nothing"):
+        if kind == "changes":
+            change(index, 30)
+        elif kind == "another depth":
+            for number in range(8):
+                index.delete(f"demo-{10 + number}")
+            index.point()
+        settle(index, export)
+        following = tmp_path / "next"
+        rsync(following, "--ignore-missing-args", "--files-from=-", given=lines(POINTERS))
+        words = [str(export), "--since", str(tree), "--pointers", str(following)]
+        told, gone = changed_paths(*words), changed_paths(*words, "--deleted")
+        assert not set(told) & set(gone)
+        rsync(tree, "--ignore-missing-args", "--files-from=-", given=lines(told))
+        shutil.copytree(following, tree, dirs_exist_ok=True)
+        for path in gone:
+            remove(tree / path)
+        # By now nobody reads the old pages any more.
+        Exporter(index.tree, export, system_clock, lag_s=0, keep_s=0).run()
+        whole = tmp_path / f"whole {kind}"
+        rsync(whole)
+        assert unversioned(tree) == unversioned(whole), kind
+        assert findings(index, tree) == [], kind
+
+
+def test_what_changed_without_pointers_of_ones_own(index: Origin, export: Path) -> None:
+    settle(index, export)
+    told = changed_paths(str(export), "--since", "0")
+    assert told[-len(POINTERS) :] == list(POINTERS)
+    there = files(export).keys()
+    # Everything there is but superseded versions, and what has no twin or seal.
+    assert {path for path in there if "/v/" not in path} <= set(told)
+    assert set(told) - there <= {f"repodata/repomd.xml.{end}" for end in ("asc", "key")}
+
+
+def changed_paths(*words: str) -> list[str]:
+    done = subprocess.run(
+        [PROGRAM, "changes", "paths", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def lines(paths: list[str] | tuple[str, ...]) -> str:
+    return "".join(f"{path}\n" for path in paths)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def test_an_export_that_is_killed(
+    index: Origin, export: Path, tree: Path, rsync: Rsync
+) -> None:
+    """SIGKILL at many moments; the mirror is good after each, and complete at the end."""
+    settle(index, export)
+    rsync(tree, "--delete")
+    command = [PROGRAM, "export", str(export), "--lag", "0", "--data", str(index.tree.parent)]
+    killed, whole_s = 0, 0.0
+    for attempt in range(12):
+        change_some(index, attempt)
+        started = time.monotonic()
+        run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(whole_s * (0.5 + attempt / 24) if attempt else None)
+        whole_s = whole_s or time.monotonic() - started
+        killed += run.poll() is None
+        run.kill()
+        run.wait()
+        rsync(tree, "--delete")
+        assert read_some(tree, PROJECTS) == (0, PROJECTS)
+    assert killed > 2, f"{killed} killed of 11, each within {whole_s} s"
+    settle(index, export)
+    rsync(tree, "--delete")
+    assert findings(index, tree) == []
+
+
+def change_some(index: Origin, attempt: int) -> None:
+    for number in range(4):
+        index.add(f"demo-{attempt * 2 + number}", f"3.{attempt}")
+    index.point()
+
+
+def test_copying_while_the_index_publishes(
+    index: Origin, export: Path, tree: Path, rsync: Rsync
+) -> None:
+    """A mirror that knows nothing but ``rsync -a --delete`` never shows a broken project."""
+    lag_s = 3.0
+    exporter(index, export, lag_s=lag_s).run()
+    time.sleep(lag_s)
+    exporter(index, export, lag_s=lag_s).run()
+    rsync(tree, "--delete")
+    ended, broken, slowest = threading.Event(), [], 0.0
+
+    def going(work: Callable[[], None]) -> threading.Thread:
+        def repeat() -> None:
+            try:
+                while not ended.is_set():
+                    work()
+            except BaseException as error:
+                broken.append(error)
+
+        thread = threading.Thread(target=repeat)
+        thread.start()
+        return thread
+
+    durations: list[float] = []
+    reads: list[tuple[int, int]] = []
+    serials = set()
+
+    def exporting() -> None:
+        run = exporter(index, export, lag_s=lag_s).run()
+        serials.add(run.installed)
+        time.sleep(0.2)
+
+    threads = [
+        going(exporting),
+        going(lambda: durations.append(rsync(tree, "--delete"))),
+        going(lambda: reads.append(read_some(tree, 8))),
+    ]
+    deadline = time.monotonic() + 12
+    try:
+        for number in itertools.count():
+            if time.monotonic() > deadline:
+                break
+            index.add(f"demo-{number % PROJECTS}", f"5.{number}")
+            if number % 7 == 0:
+                index.add(f"fresh-{number}")
+            index.point(whole=number % 5 == 0)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    slowest = max(durations)
+    assert not broken
+    assert slowest < lag_s, "the lag has to be longer than a copy takes"
+    assert len(serials) > 3
+    failed, done = (sum(column) for column in zip(*reads, strict=True))
+    assert (failed, done > 100) == (0, True), f"{failed} of {done} reads failed"
+
+
+def read_some(tree: Path, count: int) -> tuple[int, int]:
+    """Read `count` projects, verified from the pointer on; return failures and reads."""
+    source = FolderSource(tree)
+    failed = 0
+    pointer = trust.unsigned_pointer(source)
+    record = pointer.repomd.record("shards")
+    assert record is not None
+    shards = HashTree(source, ROOMS["shards"])
+    for number in random.sample(range(PROJECTS), count):
+        try:
+            is_read = reads(source, shards, record, f"demo-{number}")
+        except Refusal:
+            is_read = False
+        if not is_read and trust.unsigned_pointer(source).content == pointer.content:
+            failed += 1
+    return failed, count
+
+
+def reads(source: FolderSource, shards: HashTree, record: object, name: str) -> bool:
+    steps = shards.find(record, name)  # type: ignore[arg-type]
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            told = end.value
+            break
+    if told.is_lost:
+        return False
+    if told.entry is None:
+        return True
+    named = shadowed(page_path(name), told.entry.sha256, told.entry.size_bytes)
+    content = look(source, named).content
+    if content is None:
+        return False
+    page = simple_parse.parse(content)
+    return all((source.root / file.path).exists() for file in page.files)
