@@ -71,7 +71,7 @@ def export(
         try:
             run = exporter.run(full=full)
             full = False
-            if run.installed or run.placed or run.removed:
+            if (run.installed, run.placed, run.removed) != (None, None, 0):
                 _tell(invocation, run)
         except ExportIncomplete as error:
             invocation.say(f"{error.sentence} [{error.code}]")

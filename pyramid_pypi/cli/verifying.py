@@ -95,6 +95,7 @@ def _report(
             "root": pointer.root if pointer else None,
             "fetches": tree.tally.fetches,
             "bytes": tree.tally.bytes,
+            "ahead": sorted(verifier.ahead),
             "findings": rows,
         }
         invocation.show(summary)
@@ -104,6 +105,8 @@ def _report(
         invocation.say(_ROOTS[pointer.root])
         at = iso_instant(pointer.repomd.at)
         invocation.say(f"The tree shows serial {pointer.repomd.serial} of {at}.")
+    if verifier.ahead:
+        invocation.say(f"{len(verifier.ahead)} documents are newer than what is signed yet.")
     left = sum(not finding.repaired for finding in found)
     noun = "finding" if len(found) == 1 else "findings"
     invocation.say(f"{len(found)} {noun}, {left} left; {tree.tally.fetches} documents read.")

@@ -71,6 +71,7 @@ class Finding:
     since: datetime | None = None
     repaired: bool = False
     named: Named | None = None
+    superseded: bool = False  # what is named is to be had; the path may show a later version
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,9 @@ def _finding(
     serial = serial_of(beside)
     if serial is not None:
         detail += f"; it shows serial {serial}"
-    return Finding(Fault.WRONG, named.path, detail, source.modified(named.path), named=named)
+    since = source.modified(named.path)
+    is_had = elsewhere is not None
+    return Finding(Fault.WRONG, named.path, detail, since, named=named, superseded=is_had)
 
 
 def _expected(named: Named) -> str:

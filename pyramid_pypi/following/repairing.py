@@ -22,10 +22,11 @@ from pyramid_pypi.following.findings import (
 )
 from pyramid_pypi.following.placing import Overlay, put, put_if
 from pyramid_pypi.following.pointing import Pointing, Trusting
+from pyramid_pypi.following.projects import METADATA
 from pyramid_pypi.following.seals import KEY_PATH, SIGNATURE_PATH, check_seal
 from pyramid_pypi.following.signatures import ROOM, check_signatures
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
-from pyramid_pypi.following.strays import stray_fault
+from pyramid_pypi.following.strays import stray_fault, wheel_metadata
 from pyramid_pypi.following.verifying import Progress, Verifier, Wanted
 from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
@@ -60,17 +61,19 @@ class Repairer:
             SourceUnreadable: there is no tree in the folder.
         """
         mended: set[str] = set()
+        left: list[Finding] = []
         for _ in range(_PASSES):
             self.verifier = self._new_verifier(on_progress)
-            left = []
-            before = len(mended)
+            left, has_mended = [], False
             for finding in list(self.verifier.findings()):
-                if finding.path not in mended and self._mend(finding):
+                if not self._mend(finding):
+                    left.append(finding)
+                    continue
+                has_mended = True
+                if finding.path not in mended:
                     mended.add(finding.path)
                     yield replace(finding, repaired=True)
-                else:
-                    left.append(finding)
-            if len(mended) == before:
+            if not has_mended:
                 break
         yield from left
 
@@ -206,7 +209,10 @@ class Repairer:
 
     def _mend_called(self, path: str) -> bool:
         """Put the other tree's document in place if it is what its name says."""
-        content = read(self._other, path, MAX_HELD_BYTES)
+        if path.startswith("packages/") and path.endswith(METADATA):
+            content = wheel_metadata(self._folder, path)
+        else:
+            content = read(self._other, path, MAX_HELD_BYTES)
         if content is None:
             return False
         if stray_fault(Overlay(self._folder, {path: content}), path) is not None:

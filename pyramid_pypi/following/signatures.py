@@ -99,6 +99,8 @@ def _reasons(signed: _Signed, keys: dict[str, Key]) -> Iterator[str]:
         yield "nobody signed it"
     payload = signed.document.signed_bytes
     for key_id, signature in signed.document.signatures.items():
+        if signature.signature != signature.signature.lower():
+            yield f"the signature of key {key_id[:16]} is written in another way"
         try:
             keys[key_id].verify_signature(signature, payload)
         except KeyError:

@@ -187,24 +187,25 @@ def _blob_fault(source: Source, path: str, sha256: str) -> str | None:
     It may be of a project in quarantine, or deleted not long ago.
     """
     if path.endswith(METADATA):
-        return _metadata_fault(source, path) if isinstance(source, FolderSource) else None
+        told = wheel_metadata(source, path) if isinstance(source, FolderSource) else None
+        is_other = told is not None and told != read(source, path, MAX_HELD_BYTES)
+        return "it is not what is in the wheel" if is_other else None
     found = digest(source, path, _NO_BOUND)
     return "its path is not its sha256" if found and found[0] != sha256 else None
 
 
-def _metadata_fault(folder: FolderSource, path: str) -> str | None:
-    """Compare the sibling of a wheel with what is in the wheel: nothing else names it."""
-    content = read(folder, path, MAX_HELD_BYTES)
+def wheel_metadata(folder: FolderSource, path: str) -> bytes | None:
+    """Return what should be at `path`, the sibling of a wheel, by the wheel itself.
+
+    None where it is no wheel, or a broken one, which is found by its own path.
+    """
     try:
         with zipfile.ZipFile(folder.place(path.removesuffix(METADATA))) as wheel:
-            names = [name for name in wheel.namelist() if _METADATA_MEMBER.fullmatch(name)]
-            for name in names[:1]:
+            for name in filter(_METADATA_MEMBER.fullmatch, wheel.namelist()):
                 with wheel.open(name) as member:
-                    if member.read(MAX_HELD_BYTES + 1) != content:
-                        return "it is not what is in the wheel"
-    # No wheel, or a broken one: then the wheel itself is found by its own path.
+                    return member.read(MAX_HELD_BYTES)
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError, zlib.error, EOFError):
-        return None
+        pass
     return None
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from pyramid_pypi.errors import Refusal
@@ -32,9 +33,10 @@ from pyramid_pypi.formats.repomd import Record
 from pyramid_pypi.formats.simple_parse import Read, names_of
 from pyramid_pypi.values.instants import Clock, system_clock
 
-_LOOKS = 5
+_LOOKS = 8
 _MOMENT_S = 1.2  # longer than a round of publishing takes
-_MOMENTS = 5  # so often is waited in one run: a tree may have a thousand faults
+_AT_WORK = timedelta(seconds=10)
+_MOMENTS = 10  # so often is waited in one run: a tree may have a thousand faults
 
 Check = Callable[[Pointer], Iterator[Finding]]
 Progress = Callable[[int, int], None]
@@ -68,7 +70,9 @@ class Verifier:
         self._trees = {kind: HashTree(self._source, room) for kind, room in ROOMS.items()}
         self._told: set[tuple[Fault, str]] = set()
         self._unproven: set[str] = set()
-        self._moments = 0 if isinstance(source, FolderSource) else _MOMENTS
+        self._moments = _MOMENTS
+        self.ahead: set[str] = set()
+        """Documents whose paths show later versions than are signed for yet."""
         self._pointing = Pointing(self._source, trusting, clock)
 
     @property
@@ -91,7 +95,7 @@ class Verifier:
             yield from strays(
                 self._plain,
                 self._source,
-                unproven=tuple(self._unproven),
+                unproven=self._unproven_rooms(),
                 since=started,
             )
         self._source.close()
@@ -126,7 +130,21 @@ class Verifier:
         """Look at the documents of the whole site."""
         for known in self._manifest_of(pointer.repomd.record("site")):
             for named in projects.listed_documents(known):
-                yield from projects.check_document(self._source, named)
+                yield from self._document(pointer, "site", named)
+
+    def _document(self, pointer: Pointer, kind: str, named: Named) -> Iterator[Finding]:
+        """Look at a document that the record `kind` leads to.
+
+        Where the record lags behind the pointer, as it may for a while, the document may
+        be ahead of it: then it is enough that the version that is signed is to be had.
+        """
+        record = pointer.repomd.record(kind)
+        lags = record is not None and record.serial < pointer.repomd.serial
+        findings = list(projects.check_document(self._source, named))
+        if lags and findings and findings[0].superseded:
+            self.ahead.add(named.path)
+        else:
+            yield from findings
 
     def _manifest_of(self, record: Record | None) -> Iterator[Manifest]:
         if record is None:
@@ -166,6 +184,16 @@ class Verifier:
         if record is not None:
             yield from self._trees[kind].check(record, where)
 
+    def _unproven_rooms(self) -> tuple[str, ...]:
+        """Return the folders where more may lie than anything speaks of yet."""
+        repomd = self.pointer.repomd if self.pointer else None
+        companions = repomd.record("companions") if repomd else None
+        if repomd and companions and companions.serial < repomd.serial:
+            self._unproven.update(("projects/", "pypi/"))
+        if self._may_move():
+            self._unproven.update(("projects/", "pypi/", "simple/", "repodata/"))
+        return tuple(self._unproven)
+
     def _count(self) -> int:
         known = self._trees["shards"].known_root
         return known.count if known else 0
@@ -190,17 +218,21 @@ class Verifier:
             yield from projects.check_files(self._source, page.page.files)
         companions = pointer.repomd.record("companions")
         if companions is not None:
-            yield from self._companions(companions, name)
+            yield from self._companions(pointer, companions, name)
 
-    def _companions(self, record: Record, name: str) -> Iterator[Finding]:
+    def _companions(self, pointer: Pointer, record: Record, name: str) -> Iterator[Finding]:
         told = yield from self._trees["companions"].find(record, name)
         if told.entry is None and not told.is_lost:
             return
         manifests: list[Manifest] = []
-        yield from projects.read_manifest(self._source, name, told.entry, manifests)
+        for finding in projects.read_manifest(self._source, name, told.entry, manifests):
+            if finding.superseded and record.serial < pointer.repomd.serial:
+                self.ahead.add(finding.path)
+            else:
+                yield finding
         for known in manifests:
             for named in projects.listed_documents(known):
-                yield from projects.check_document(self._source, named)
+                yield from self._document(pointer, "companions", named)
 
     def _names_below(self, lost: Collection[Digits]) -> Iterable[str]:
         """Yield the projects whose leaf is lost, as far as anything else speaks of them."""
@@ -233,22 +265,26 @@ class Verifier:
     def _settled(self, check: Check) -> Iterator[Finding]:
         """Yield what `check` finds, unless that is over under a pointer that has moved on."""
         found: list[Finding] = []
+        waited = 0
         for _ in range(_LOOKS):
             pointer = self.pointer
             found = list(check(pointer)) if pointer else []
-            if not found or not self._moved_on():
+            if not found:
+                self._moments += waited  # it was worth the while
                 break
+            if not self._pointing.has_moved(pointer):
+                if self._moments <= 0 or not self._may_move():
+                    break
+                self._moments -= 1
+                waited += 1
+                time.sleep(_MOMENT_S)
+                # What looked wrong may be right a moment later under the same pointer too.
+                self._pointing.has_moved(pointer)
         yield from found
 
-    def _moved_on(self) -> bool:
-        """Tell whether the tree points elsewhere by now, after a moment if need be."""
-        before = self.pointer
-        if self._pointing.has_moved(before):
+    def _may_move(self) -> bool:
+        """Tell whether the tree may be one that is published to just now."""
+        if not isinstance(self._plain, FolderSource):
             return True
-        if self._moments <= 0:
-            return False
-        self._moments -= 1
-        time.sleep(_MOMENT_S)
-        # What looked wrong may have been right a moment later under the same pointer.
-        self._pointing.has_moved(before)
-        return True
+        modified = self._plain.modified(trust.POINTER)
+        return modified is not None and system_clock() - modified < _AT_WORK

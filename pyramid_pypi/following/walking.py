@@ -80,8 +80,6 @@ class HashTree:
         except TreeUnreadable as error:
             yield Finding(Fault.UNREADABLE, record.href, error.detail)
             return None
-        if root.projects is not None:
-            yield from self._strangers(record.href, (), root.projects)
         self._root = (record.sha256, root)
         return root
 
@@ -167,10 +165,10 @@ class HashTree:
         except TreeUnreadable as error:
             yield Finding(Fault.UNREADABLE, path, error.detail)
             return None
-        if isinstance(read, dict):
-            yield from self._strangers(path, where, read)
+        strangers = list(self._strangers(path, where, read)) if isinstance(read, dict) else []
+        yield from strangers
         # What was wrong is looked at again, by whoever asks whether it still is.
-        if looked.finding is None:
+        if looked.finding is None and not strangers:
             self._remember(entry.sha256, read)
         return read
 

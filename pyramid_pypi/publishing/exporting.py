@@ -95,6 +95,7 @@ class Exporter:
         self._keep_s = keep_s
         self._copy = copy or os.stat(live).st_dev != os.stat(target).st_dev
         self._sleep = sleep
+        self._spool = Spool(self._state / "spool")
         self._live = Tree(live, self._state / "spool", clock)  # read only
         self._export = Tree(self._target, self._state / "spool", clock)
 
@@ -107,12 +108,11 @@ class Exporter:
             OSError: a file cannot be placed; the pointer stays as it was.
         """
         with self._turn(), closing(Ledger(self._state / "ledger.sqlite")) as ledger:
-            spool = Spool(self._state / "spool")
-            spool.prepare()
+            self._spool.prepare()
             ledger.begin(self._now())
             installed = self._install(ledger)
             removed = self._expire(ledger)
-            placer = Placer(self._live.root, self._export, spool, copy=self._copy)
+            placer = Placer(self._live.root, self._export, self._spool, copy=self._copy)
             placed, projects = self._place(ledger, placer, full=full)
             installed = self._install(ledger) or installed
             since = ledger.waiting_since()

@@ -36,7 +36,7 @@ class HashTree:
         edited = hash_tree_edit.edit(top, changes, self._room, self._read)
         for path, content in edited.documents.items():
             if content is None:
-                self._tree.remove(path)
+                self._tree.retire(path)
             else:
                 self._put(path, content)
         return edited.root
@@ -85,4 +85,4 @@ class HashTree:
             for name in names:
                 path = os.path.relpath(os.path.join(folder, name), self._tree.root)  # noqa: PTH118
                 if path not in made:
-                    self._tree.remove(path)
+                    self._tree.retire(path)

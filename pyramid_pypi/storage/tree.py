@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pyramid_pypi.storage import durable
+from pyramid_pypi.storage import durable, shadows
 from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.values.instants import Clock
 
-SHADOWS = "v"
-_SHADOW_NAME = re.compile(r"[0-9a-f]{64}(\..*)?")
-_TRIES = 5  # a sweep may remove an empty folder that a document is just about to enter
+SHADOWS = shadows.SHADOWS
 
 
 class Tree:
@@ -54,11 +51,11 @@ class Tree:
         if mtime is None:
             mtime = self._next_mtime(standing)
         try:
-            if shadow is not None and standing is not None and standing.st_nlink == 1:
-                _keep(target, f"{self._root}{shadow}")
+            if shadow is not None and standing is not None:
+                shadows.keep(target, f"{self._root}{shadow}")
             _write(temporary, content, mtime)
             if shadow is not None:
-                _link(temporary, f"{self._root}{shadow}")
+                shadows.link(temporary, f"{self._root}{shadow}")
             _replace(temporary, target)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -80,7 +77,9 @@ class Tree:
             FileNotFoundError: nothing stands at `path`.
         """
         with suppress(FileExistsError):
-            _entering(f"{self._root}{shadow}", lambda to: os.link(f"{self._root}{path}", to))
+            shadows.entering(
+                f"{self._root}{shadow}", lambda to: os.link(f"{self._root}{path}", to)
+            )
 
     def holds(self, path: str, content: bytes) -> bool:
         """Tell whether the stable `path` shows just `content` already."""
@@ -124,8 +123,17 @@ class Tree:
         """Remove the document at `path`; its shadows stay until `sweep`."""
         (self.root / _within(path)).unlink(missing_ok=True)
 
+    def retire(self, path: str) -> None:
+        """Remove the document at `path`; its version stays under its hash until `sweep`."""
+        target = self.root / _within(path)
+        with suppress(OSError):  # on a full disk, to remove is what helps
+            shadows.keep(str(target))
+        target.unlink(missing_ok=True)
+
     def remove_documents(self, folder: str) -> None:
         """Remove everything in `folder` but its shadows, which stay until `sweep`.
+
+        Versions that had none yet get theirs: readers may be on their way to them.
 
         Raises:
             OSError: something of it cannot be removed.
@@ -140,7 +148,7 @@ class Tree:
             if entry.is_dir() and not entry.is_symlink():
                 self.remove_documents(f"{folder}/{entry.name}")
             else:
-                entry.unlink(missing_ok=True)
+                self.retire(f"{folder}/{entry.name}")
         with suppress(OSError):
             (self.root / folder).rmdir()
 
@@ -203,7 +211,7 @@ class Tree:
         """
         before = self._clock().timestamp() - keep_s
         return sum(
-            _sweep_folder(Path(folder), before)
+            shadows.sweep(Path(folder), before)
             for folder, folders, _ in os.walk(self.root / room, topdown=False)
             if SHADOWS in folders
         )
@@ -231,21 +239,6 @@ def _stat(target: str) -> os.stat_result | None:
         return None
 
 
-def _keep(target: str, shadow: str) -> None:
-    """Show the version that stands at `target` under its hash, beside that of `shadow`.
-
-    A compressed twin bears the hash of its document, so it is passed over: readers who
-    follow hashes ask for the document itself.
-    """
-    folder, _, name = shadow.rpartition("/")
-    if target.endswith(".gz") or not _SHADOW_NAME.fullmatch(name):
-        return
-    with open(target, "rb") as document:
-        digest = hashlib.file_digest(document, "sha256").hexdigest()
-    with suppress(FileExistsError):
-        _entering(f"{folder}/{digest}{name[len(digest) :]}", lambda to: os.link(target, to))
-
-
 def _write(path: str, content: bytes, mtime: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
@@ -257,43 +250,5 @@ def _write(path: str, content: bytes, mtime: int) -> None:
         os.close(descriptor)
 
 
-def _link(temporary: str, shadow: str) -> None:
-    try:
-        _entering(shadow, lambda to: os.link(temporary, to))
-    except FileExistsError:
-        # An earlier version has come back, and is the newest again by its time.
-        os.replace(temporary, shadow)
-        os.link(shadow, temporary)
-
-
 def _replace(temporary: str, target: str) -> None:
-    _entering(target, lambda to: os.replace(temporary, to))
-
-
-def _entering(target: str, enter: Callable[[str], None]) -> None:
-    """Do `enter` with `target`, whose folder is made if need be."""
-    for _ in range(_TRIES):
-        try:
-            return enter(target)
-        except FileNotFoundError:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-    return enter(target)
-
-
-def _sweep_folder(folder: Path, before: float) -> int:
-    """Remove what is superseded of the shadows in `folder`, and what is empty then."""
-    removed = 0
-    try:
-        with os.scandir(folder) as beside:
-            current = {entry.inode() for entry in beside if not entry.is_dir()}
-        with os.scandir(folder / SHADOWS) as shadows:
-            found = [entry for entry in shadows if _SHADOW_NAME.fullmatch(entry.name)]
-        for shadow in found:
-            if shadow.inode() not in current and shadow.stat().st_ctime < before:
-                Path(shadow).unlink(missing_ok=True)
-                removed += 1
-        (folder / SHADOWS).rmdir()
-        folder.rmdir()
-    except OSError:
-        return removed  # what is not empty stays, and what another removed is gone
-    return removed
+    shadows.entering(target, lambda to: os.replace(temporary, to))

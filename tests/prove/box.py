@@ -15,76 +15,22 @@ one, summary.  Without it names are made up.
 from __future__ import annotations
 
 import argparse
-import logging
 import multiprocessing
-import os
-import random
-import resource
-import shutil
 import statistics
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyramid_pypi import bootstrap, environment, settings
-from pyramid_pypi.accounts.permissions import COMMAND_LINE
-from pyramid_pypi.catalog import adding
-from pyramid_pypi.environment import Environment
-from pyramid_pypi.formats import hash_tree, repomd
-from pyramid_pypi.formats.hash_tree import Entry, Root
-from pyramid_pypi.formats.repomd import Record
-from pyramid_pypi.models.catalog import PackageType
-from pyramid_pypi.publishing import bulk
-from pyramid_pypi.publishing.companion_tree import COMPANIONS_ROOM
-from pyramid_pypi.publishing.hash_trees import HashTree
-from pyramid_pypi.publishing.pointer import JSON
-from pyramid_pypi.publishing.records import Records
-from pyramid_pypi.publishing.repository import SHARDS_ROOM
-from pyramid_pypi.publishing.signing import Signer
-from pyramid_pypi.storage.tree import Tree
-from pyramid_pypi.values.digests import Digests, sha256_hex
-from pyramid_pypi.values.names import ProjectName
-from tests.prove import box_rows, checking
-from tests.prove.box_rows import Wanted
+from tests.prove import box_rows, box_steps, checking
+from tests.prove.box_rows import Made, Wanted
+from tests.prove.box_steps import Costs, Took
 
 MOST_TREE_MS = 5.0
 MOST_BYTES = 30_000
 CURVE = (1_000, 10_000, 100_000)
-_CHECKED = 100
-_REBUILT_UP_TO = 20_000
-_ROOMS = ("simple", "projects", "pypi", "repodata", "tuf")
-_KINDS = {
-    SHARDS_ROOM: "shards",
-    COMPANIONS_ROOM: "companions",
-    "repodata/c": "segment",
-    "tuf": "tuf",
-}
-
-
-@dataclass
-class Costs:
-    """What single publishes took: milliseconds of CPU, and bytes, by what for."""
-
-    ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    size_bytes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-
-    def extend(self, other: Costs) -> None:
-        """Take up what `other` measured of other parts of as many publishes."""
-        self.ms.update(other.ms)
-        self.size_bytes.update(other.size_bytes)
-
-    def total(self, *parts: str) -> list[float]:
-        """Return the milliseconds of `parts` together, for each publish."""
-        return [sum(each) for each in zip(*(self.ms[part] for part in parts), strict=True)]
-
-    def total_bytes(self) -> list[int]:
-        """Return the bytes of all parts together, for each publish."""
-        return [sum(each) for each in zip(*self.size_bytes.values(), strict=True)]
 
 
 @dataclass
@@ -92,8 +38,8 @@ class Box:
     """One index, and what it took to build it."""
 
     projects: int
-    made: box_rows.Made
-    seconds: dict[str, float]
+    made: Made
+    took: dict[str, Took]
     peak_mb: dict[str, float]
     megabytes: dict[str, float]
     inodes: dict[str, int]
@@ -104,294 +50,39 @@ class Box:
 def measure(folder: Path, wanted: Sequence[Wanted], files_mean: float, publishes: int) -> Box:
     """Build the index of the projects `wanted` in the empty `folder`, and publish in it.
 
-    Each step has a process of its own, whose memory is counted.
+    Each step has a process of its own, whose time and memory are counted.
     """
-    seconds: dict[str, float] = {}
+    took: dict[str, Took] = {}
     peak_mb: dict[str, float] = {}
 
     def apart(step: str, work: Callable[..., Any], *values: object) -> Any:
         began = time.monotonic()
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found, peak_mb[step] = pool.apply(_watched, (work, *values))
-        seconds[step] = time.monotonic() - began
+            found, cpu_s, peak_mb[step] = pool.apply(_watched, (work, *values))
+        took[step] = Took(time.monotonic() - began, cpu_s)
         return found
 
-    made = apart("rows", _fill, folder, wanted, files_mean)
-    seconds |= {f"build: {part}": took for part, took in apart("build", _build, folder).items()}
-    megabytes, inodes = _sizes(folder)
+    made = apart("rows", box_steps.fill, folder, wanted, files_mean)
+    parts = apart("build", box_steps.build, folder)
+    took |= {f"its {part}": each for part, each in parts.items()}
+    megabytes, inodes = box_steps.sizes(folder)
     names = [project.name for project in wanted]
-    costs = apart("publishes", _publish, folder, names, publishes)
-    full = apart("companions", _companions, folder, names, publishes)
-    seconds["build: companions tree, made up"] = full.pop("seconds")
-    costs.extend(full.pop("costs"))
-    violations = apart("checks", _violations, folder, names)
-    return Box(len(names), made, seconds, peak_mb, megabytes, inodes, costs, violations)
+    costs = apart("publishes", box_steps.publish, folder, names, publishes)
+    took["companions tree"], full = apart(
+        "companions", box_steps.companions, folder, names, publishes
+    )
+    costs.extend(full)
+    violations = apart("checks", box_steps.violations, folder, names)
+    return Box(len(names), made, took, peak_mb, megabytes, inodes, costs, violations)
 
 
-def _watched(work: Callable[..., Any], *values: object) -> tuple[Any, float]:
+def _watched(work: Callable[..., Any], *values: object) -> tuple[Any, float, float]:
+    """Return what `work` does, its seconds of CPU, and the most memory it had, in MB."""
     found = work(*values)
-    return found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _services(folder: Path) -> Environment:
-    told = replace(
-        settings.load({}, {}), data_dir=folder, site_public_url="https://box.example"
-    )
-    return environment.build(told)
-
-
-def _fill(folder: Path, wanted: Sequence[Wanted], files_mean: float) -> box_rows.Made:
-    services = _services(folder)
-    bootstrap.prepare(services)
-    services.database.dispose()
-    return box_rows.fill(folder / "index.sqlite", wanted, files_mean)
-
-
-def _build(folder: Path) -> dict[str, float]:
-    """Publish all; return the seconds of each part, as it tells of them itself."""
-    services = _services(folder)
-    publisher = bootstrap.open_publisher(services)
-    clock = _Clock()
-    log = logging.getLogger("pyramid_pypi.publishing")
-    log.setLevel(logging.INFO)
-    log.addHandler(clock)
-    bulk.build(publisher, companions=False)
-    log.removeHandler(clock)
-    services.database.dispose()
-    if publisher.failures:
-        raise AssertionError(f"failed: {list(publisher.failures.values())[:3]}")
-    return clock.took
-
-
-class _Clock(logging.Handler):
-    """Keeps how long after the one before each message came."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.took: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        now = time.monotonic()
-        self.took[record.getMessage().partition(":")[0]] = now - self._last
-        self._last = now
-
-
-def _sizes(folder: Path) -> tuple[dict[str, float], dict[str, int]]:
-    """Return megabytes on the disk and inodes, by room of the tree."""
-    megabytes = {"database": (folder / "index.sqlite").stat().st_size / 1e6}
-    inodes = {}
-    for room in _ROOMS:
-        blocks = count = 0
-        waiting = [str(folder / "tree" / room)] if (folder / "tree" / room).is_dir() else []
-        while waiting:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    blocks += entry.stat(follow_symlinks=False).st_blocks
-                    count += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-        megabytes[room], inodes[room] = blocks * 512 / 1e6, count
-    return megabytes, inodes
-
-
-class _CountingTree(Tree):
-    """A tree that keeps how much was put into it, by what for."""
-
-    def __init__(self, *values: Any) -> None:
-        super().__init__(*values)
-        self.put_bytes: defaultdict[str, int] = defaultdict(int)
-
-    def put(self, path: str, content: bytes, **named: Any) -> int:
-        self.put_bytes[_kind(path)] += len(content)
-        return super().put(path, content, **named)
-
-
-def _kind(path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    for room, kind in _KINDS.items():
-        if path.startswith(f"{room}/"):
-            return kind
-    if folder == "repodata" and name.startswith("repomd."):
-        return "pointers"
-    if folder == "repodata":
-        return name.partition("-")[2].partition(".")[0]
-    return "own documents"
-
-
-def _publish(folder: Path, names: Sequence[str], publishes: int) -> Costs:
-    """Add a file to `publishes` projects, a round after each; return what each round took."""
-    services = _services(folder)
-    tree = _CountingTree(services.tree.root, services.settings.spool_dir, services.clock)
-    services = replace(services, tree=tree)
-    publisher = bootstrap.open_publisher(services)
-    publisher.begin()
-    publisher.resume()
-    # What a first round of a process does besides, and is not done again for minutes.
-    _add_file(services, names[0], 0)
-    publisher.repository.refresh(whole=True)
-    chance = random.Random(3)
-    costs = Costs()
-    for number in range(1, publishes + 1):
-        name = chance.choice(names)
-        _add_file(services, name, number)
-        with _cpu(costs, "page"):
-            publisher.publish_gap()
-        with _cpu(costs, "own companions"):
-            publisher.settle_all()
-        tree.put_bytes.clear()
-        taken: dict[str, float] = defaultdict(float)
-        with ExitStack() as watching:
-            watching.enter_context(_watching(HashTree, "edit", taken))
-            watching.enter_context(_watching(Signer, "sign", taken))
-            with _cpu(costs, "round"):
-                publisher.repository.refresh()
-        costs.ms["hash trees of the box"].append(taken["edit"])
-        costs.ms["signing"].append(taken["sign"])
-        for kind in ("shards", "changes", "segment", "pointers", "tuf"):
-            costs.size_bytes[kind].append(tree.put_bytes.pop(kind, 0))
-        tree.put_bytes.pop("companions", 0)  # a small one; the full one is measured apart
-        if unexpected := dict(tree.put_bytes):
-            raise AssertionError(f"a round also wrote {unexpected}")
-    services.database.dispose()
-    return costs
-
-
-@contextmanager
-def _cpu(costs: Costs, part: str) -> Iterator[None]:
-    began = time.thread_time()
-    yield
-    costs.ms[part].append((time.thread_time() - began) * 1000)
-
-
-@contextmanager
-def _watching(kind: type, name: str, taken: dict[str, float]) -> Iterator[None]:
-    """Add the CPU milliseconds that the method `name` takes to `taken`."""
-    inner = getattr(kind, name)
-
-    def outer(*values: Any, **named: Any) -> Any:
-        began = time.thread_time()
-        try:
-            return inner(*values, **named)
-        finally:
-            taken[name] += (time.thread_time() - began) * 1000
-
-    setattr(kind, name, outer)
-    try:
-        yield
-    finally:
-        setattr(kind, name, inner)
-
-
-def _add_file(services: Environment, name: str, number: int) -> None:
-    """Record a new release of the project `name`, of one file, as an upload does."""
-    version = f"9999.{number}"
-    digest = sha256_hex(f"{name} {version}".encode())
-    new = adding.NewFile(
-        filename=f"{name.replace('-', '_')}-{version}-py3-none-any.whl",
-        filename_key=f"{name}-{version}--py3-none-any",
-        digests=Digests(digest, digest[::-1], digest[:32], 4096),
-        packagetype=PackageType.WHEEL,
-        python_tag="py3",
-        requires_python=">=3.9",
-        core_metadata_sha256=digest[::-1],
-    )
-    metadata = {"metadata_version": "2.1", "name": name, "version": version}
-    at = services.clock()
-    with services.database.writing() as session:
-        project = adding.find_project(session, ProjectName(name))
-        if project is None:
-            raise AssertionError(f"no project {name}")
-        release = adding.find_or_create_release(
-            session,
-            COMMAND_LINE,
-            project,
-            version,
-            box_rows.sort_key_of(version),
-            metadata,
-            at=at,
-        )
-        adding.add_file(
-            session, COMMAND_LINE, project, release, new, at=at, name_is_spent=False
-        )
-
-
-def _companions(folder: Path, names: Sequence[str], publishes: int) -> dict[str, Any]:
-    """Build a full hash tree of companions, of made-up manifests, and change it."""
-    services = _services(folder)
-    aside = folder / "companions"
-    tree = _CountingTree(aside, services.settings.spool_dir, services.clock)
-    hash_trees = HashTree(tree, COMPANIONS_ROOM)
-    began = time.monotonic()
-    top = hash_trees.build(names, _made_up, shadows=False)
-    costs = Costs()
-    seconds = time.monotonic() - began
-    chance = random.Random(4)
-    for number in range(publishes):
-        name = chance.choice(names)
-        tree.put_bytes.clear()
-        with _cpu(costs, "companions"):
-            entry = Entry(10**7 + number, sha256_hex(f"{name} {number}".encode()), 5000)
-            top = hash_trees.edit(top, {name: entry})
-        Records(tree).json("companions", hash_tree.root(top), number, services.clock())
-        costs.size_bytes["companions"].append(tree.put_bytes["companions"])
-    shutil.rmtree(aside)
-    return {"seconds": seconds, "costs": costs}
-
-
-def _made_up(name: str) -> Entry:
-    digest = sha256_hex(name.encode())
-    return Entry(int(digest[:5], 16) + 10**6, digest, 2000 + int(digest[5:8], 16))
-
-
-def _violations(folder: Path, names: Sequence[str]) -> list[str]:
-    """Return what is wrong with the metadata now, followed from the pointer on."""
-    services = _services(folder)
-    tree = services.tree
-    found = []
-    record, top = _shards(tree)
-    if top.count != len(names):
-        found.append(f"the tree tells of {top.count} projects, not {len(names)}")
-    for name in random.Random(5).sample(list(names), min(_CHECKED, len(names))):
-        entry = _entry(tree, top, name)
-        page = tree.read(f"simple/{name}/index.json") or b""
-        if entry is None or (entry.sha256, entry.size_bytes) != (sha256_hex(page), len(page)):
-            found.append(f"{name}: the tree tells of another page: {entry}")
-    if len(names) <= _REBUILT_UP_TO:
-        bootstrap.open_publisher(services).repository.rebuild()
-        again, _ = _shards(tree)
-        if again != record:
-            found.append(f"made anew, the hash tree is {again.sha256}, not {record.sha256}")
-    services.database.dispose()
-    return found
-
-
-def _shards(tree: Tree) -> tuple[Record, Root]:
-    """Return what the pointer says of the hash tree, and its root, verified."""
-    shown = repomd.parse_json(tree.read(JSON) or b"")
-    record = shown.record("shards")
-    content = tree.read(record.href) if record else None
-    if record is None or content is None or sha256_hex(content) != record.sha256:
-        raise AssertionError("the pointer leads to no hash tree")
-    return record, hash_tree.parse_root(content)
-
-
-def _entry(tree: Tree, top: Root, name: str) -> Entry | None:
-    """Return what the tree under `top` says of `name`, each step of the way verified."""
-    if top.projects is not None:
-        return top.projects.get(name)
-    digits = hash_tree.digits(name, top.depth)
-    children = top.children
-    for level, digit in enumerate(digits, 1):
-        entry = children[digit]
-        path = hash_tree.node_path(SHARDS_ROOM, digits[:level])
-        content = tree.read(path) or b""
-        if entry is None or sha256_hex(content) != entry.sha256:
-            return None
-        if level == top.depth:
-            return hash_tree.parse_leaf(content).get(name)
-        children = hash_tree.parse_node(content)
-    return None
+    # Not that of getrusage(2), which begins with what the parent had.
+    told = Path("/proc/self/status").read_text("ascii")
+    peak_kb = int(told.partition("VmHWM:")[2].split()[0])
+    return found, time.process_time(), peak_kb / 1024
 
 
 def breaches(box: Box, *, timed: bool = True) -> list[str]:
@@ -411,7 +102,10 @@ def told(box: Box) -> str:
     lines = [
         f"{box.projects:,} projects, {box.made.releases:,} releases, {box.made.files:,} files,"
         f" {box.made.changes:,} changes",
-        "seconds: " + ", ".join(f"{part} {took:.1f}" for part, took in box.seconds.items()),
+        "seconds (of CPU): "
+        + ", ".join(
+            f"{part} {each.s:.1f} ({each.cpu_s:.1f})" for part, each in box.took.items()
+        ),
         "peak MB: " + ", ".join(f"{step} {size:.0f}" for step, size in box.peak_mb.items()),
         "MB: " + ", ".join(f"{room} {size:,.1f}" for room, size in box.megabytes.items()),
         "inodes: " + ", ".join(f"{room} {count:,}" for room, count in box.inodes.items()),

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -181,8 +182,9 @@ class Export:
         self._process.wait()
 
     def told(self) -> str:
-        """Tell how often it ran, as far as there was something to do."""
-        return f"{len(self._log.read_text().splitlines())} runs told of"
+        """Tell how many pointers it has shown."""
+        shown = set(re.findall(r'"installed": (\d+)', self._log.read_text()))
+        return f"{len(shown)} pointers, {self._lag_s:g} s after what they name"
 
     def _command(self, *options: str) -> list[str]:
         data = str(self._server.folder)

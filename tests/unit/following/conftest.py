@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyramid_pypi.following import verifying
 from tests.conftest import ToldClock
 from tests.static_trees import Origin, busy_tree
 
@@ -17,6 +18,12 @@ def busy(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     made = busy_tree(folder / "index", sqlite_template, ToldClock())
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody publishes to these trees while they are read: to wait for it is in vain."""
+    monkeypatch.setattr(verifying, "_MOMENT_S", 0.01)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from pyramid_pypi.cli.main import main
-from pyramid_pypi.following import sources, verifying
+from pyramid_pypi.following import sources
 from pyramid_pypi.following.findings import Fault, Finding
 from pyramid_pypi.following.pointing import Trusting
 from pyramid_pypi.following.sources import FolderSource, HttpSource, Source, SourceUnreadable
@@ -125,9 +125,8 @@ def test_what_nothing_names_is_found(busy: Origin, copy: Path) -> None:
 
 
 def test_a_wrong_node_is_found_in_depth_and_one_fetches(
-    busy: Origin, copy: Path, server: StaticServer, monkeypatch: pytest.MonkeyPatch
+    busy: Origin, copy: Path, server: StaticServer
 ) -> None:
-    monkeypatch.setattr(verifying, "_MOMENT_S", 0.01)
     (where,) = {digits("large", 1)}
     leaf = node_path("repodata/t", where)
     flip(copy / leaf, random.Random(1))
@@ -190,7 +189,6 @@ def point_at(copy: Path, record: dict[str, object], content: bytes) -> None:
 def test_whatever_a_mirror_does_is_a_finding(
     busy: Origin, server: StaticServer, behaviour: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verifying, "_MOMENT_S", 0.01)
     monkeypatch.setattr(sources, "_WAITS_S", (0.01,))
     towards = r"^simple/large/(v/|index.json)|large-2.0-py3-none-any.whl$"
     server.behave(behaviour, towards)

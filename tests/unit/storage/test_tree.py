@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyramid_pypi.formats.manifest import shadow_path
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 from tests.conftest import NOON, ToldClock
@@ -153,6 +154,27 @@ def test_a_version_put_without_a_shadow_gets_it_when_it_is_superseded(tree: Tree
     assert tree.read("simple/a/index.json") == b"second"
     # A twin is called by what it is the twin of, which it does not tell.
     assert len(list((tree.root / "simple/a/v").iterdir())) == 3
+
+
+def test_a_version_that_an_export_links_to_is_kept_all_the_same(tree: Tree) -> None:
+    tree.put("simple/a/index.json", b"first")
+    (tree.root.parent / "export").hardlink_to(tree.root / "simple/a/index.json")
+    put(tree, b"second")
+    assert tree.read(f"simple/a/v/{sha256_hex(b'first')}.json") == b"first"
+
+
+def test_versions_without_a_shadow_get_it_when_they_are_removed(tree: Tree) -> None:
+    paths = ["repodata/t/03/1f.json", "simple/a/index.json", "pypi/a/1.0/json"]
+    for path in (*paths, "simple/a/index.json.gz"):
+        tree.put(path, path.encode())
+    tree.retire(paths[0])
+    for folder in ("simple/a", "pypi/a"):
+        tree.remove_documents(folder)
+    for path in paths:
+        assert tree.read(path) is None
+        assert tree.read(shadow_path(path, sha256_hex(path.encode()))) == path.encode()
+    assert list(tree.names("simple")) == []
+    tree.retire("simple/a/index.json")
 
 
 def test_folders_that_hold_a_document_are_found(tree: Tree) -> None:
