@@ -175,8 +175,9 @@ def simple_list(session: Session) -> SimpleList:
     Quarantined projects are left out (PEP 792).  The list's serial is the newest of its
     projects', so it never exceeds theirs.
     """
-    rows = session.execute(_LISTED).all()
-    projects = tuple(map(tuple, rows))
+    # Some at a time: there may be a million.
+    rows = session.execute(_LISTED.execution_options(yield_per=10_000))
+    projects = tuple((name, serial) for name, serial in rows)
     return SimpleList(serial=max(map(itemgetter(1), projects), default=0), projects=projects)
 
 

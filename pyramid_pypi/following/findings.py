@@ -89,9 +89,12 @@ def shadowed(path: str, sha256: str, size_bytes: int) -> Named:
     return Named(path, sha256, size_bytes, shadow_path(path, sha256))
 
 
-def look(source: Source, named: Named) -> Looked:
-    """Return the document that is `named`, read by the reader's rule."""
-    if named.size_bytes > MAX_HELD_BYTES:
+def look(source: Source, named: Named, max_bytes: int = MAX_HELD_BYTES) -> Looked:
+    """Return the document that is `named`, read by the reader's rule.
+
+    Nothing that is said to be larger than `max_bytes` is read at all.
+    """
+    if named.size_bytes > max_bytes:
         detail = f"of {named.size_bytes} bytes: more than a reader holds"
         return Looked(None, Finding(Fault.UNREADABLE, named.path, detail))
     finding, beside = None, None

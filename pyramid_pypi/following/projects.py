@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from pyramid_pypi.following.findings import (
     MAX_HELD_BYTES,
@@ -41,13 +42,12 @@ def manifest_path(name: str) -> str:
     return f"projects/{name}/documents.json"
 
 
-def check_page(
-    source: Source, name: str, entry: Entry | None, pages: list[Read]
-) -> Iterator[Finding]:
-    """Look at the page of a project and its twins; add it to `pages` if it can be read.
+def check_page(source: Source, name: str, entry: Entry | None) -> Iterator[Finding]:
+    """Look at the page of a project, its twins and its files.
 
-    Where no `entry` names it, because what leads to it is lost, the page that stands is
-    asked for the rest.
+    Where no `entry` names the page, because what leads to it is lost, or where it is lost
+    itself, what stands in its place is asked for the rest; but what that names is not
+    told as named, for nobody shall mend by it.
     """
     path = page_path(name)
     looked = _look(source, path, entry)
@@ -65,12 +65,22 @@ def check_page(
     if known.page.name != name:
         yield Finding(Fault.MISPLACED, path, f"it is the page of {known.page.name}")
         return
-    pages.append(known)
     if looked.content is not None:
         yield from twin(source, path, content)
+    proven = entry is not None and looked.content is not None
+    yield from _told(_below(source, name, known), proven=proven)
+
+
+def _below(source: Source, name: str, known: Read) -> Iterator[Finding]:
     if known.html is not None:
         named = shadowed(html_path(name), known.html.sha256, known.html.size_bytes)
         yield from check_document(source, named)
+    yield from check_files(source, known.page.files)
+
+
+def _told(findings: Iterable[Finding], *, proven: bool) -> Iterator[Finding]:
+    for finding in findings:
+        yield finding if proven else replace(finding, named=None)
 
 
 def check_document(source: Source, named: Named) -> Iterator[Finding]:

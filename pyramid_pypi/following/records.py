@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_SEGMENT_BYTES = 256 * 1024 * 1024
 """Most bytes of one file of changes, unpacked: a week of three changes a second."""
 
+MAX_OPEN_BYTES = 8 * 1024**3
+"""What compresses so well that it comes to more is made to keep readers busy."""
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -58,6 +60,9 @@ def check_record(source: Source, record: Record) -> Iterator[Finding]:
     finding = stream(source, Named(record.href, record.sha256, record.size_bytes))
     if finding is not None:
         yield finding
+    elif record.open_size_bytes is not None and record.open_size_bytes > MAX_OPEN_BYTES:
+        detail = f"of {record.open_size_bytes} bytes: more than a reader unpacks"
+        yield Finding(Fault.UNREADABLE, record.href, detail)
     elif record.open_sha256 is not None and record.open_size_bytes is not None:
         found = _open_digest(source, record.href, record.open_size_bytes)
         if found != (record.open_sha256, record.open_size_bytes):

@@ -119,6 +119,8 @@ class Repairer:
 
     def _take(self, source: Source, path: str, named: Named, *, unpack: bool) -> bool:
         if unpack:
+            if named.size_bytes > MAX_HELD_BYTES:
+                return False
             content = read(source, path, named.size_bytes + 1024)
             blocks = iter([_unpacked(content or b"", named.size_bytes)])
         else:

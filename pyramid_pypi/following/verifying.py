@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import projects, records, trust
-from pyramid_pypi.following.findings import Fault, Finding, Named, look
+from pyramid_pypi.following.findings import MAX_HELD_BYTES, Fault, Finding, Named, look
 from pyramid_pypi.following.pointing import Pointing, Trusting
 from pyramid_pypi.following.signatures import ROOM, check_signatures
 from pyramid_pypi.following.sources import FolderSource, Source
@@ -30,7 +30,7 @@ from pyramid_pypi.formats.compression import gunzip_bytes
 from pyramid_pypi.formats.hash_tree import Digits, digits
 from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record
-from pyramid_pypi.formats.simple_parse import Read, names_of
+from pyramid_pypi.formats.simple_parse import names_of
 from pyramid_pypi.values.instants import Clock, system_clock
 
 _LOOKS = 8
@@ -212,10 +212,7 @@ class Verifier:
                 detail = "the tree knows no such project"
                 yield Finding(Fault.MISSING, projects.page_path(name), detail)
             return
-        pages: list[Read] = []
-        yield from projects.check_page(self._source, name, told.entry, pages)
-        for page in pages:
-            yield from projects.check_files(self._source, page.page.files)
+        yield from projects.check_page(self._source, name, told.entry)
         companions = pointer.repomd.record("companions")
         if companions is not None:
             yield from self._companions(pointer, companions, name)
@@ -232,7 +229,9 @@ class Verifier:
                 yield finding
         for known in manifests:
             for named in projects.listed_documents(known):
-                yield from self._document(pointer, "companions", named)
+                for finding in self._document(pointer, "companions", named):
+                    # By a manifest that nothing proves nobody shall mend.
+                    yield replace(finding, named=None) if told.is_lost else finding
 
     def _names_below(self, lost: Collection[Digits]) -> Iterable[str]:
         """Yield the projects whose leaf is lost, as far as anything else speaks of them."""
@@ -251,7 +250,7 @@ class Verifier:
         content = looked.content or b""
         try:
             if record.open_size_bytes is not None:
-                content = gunzip_bytes(content, record.open_size_bytes)
+                content = gunzip_bytes(content, min(record.open_size_bytes, MAX_HELD_BYTES))
             return names_of(content)
         except (ValueError, Refusal):
             return ()

@@ -30,6 +30,8 @@ ROOMS = {"shards": "repodata/t", "companions": "repodata/p"}
 """The record that is the root of a hash tree, and the folder of its nodes and leaves."""
 
 _REMEMBERED = 4096
+# A leaf has some 32 projects, of 250 bytes each; taken apart it is ten times as large.
+_MAX_BYTES = 1024 * 1024
 
 _Leaf = dict[str, Entry]
 Result = TypeVar("Result")
@@ -58,7 +60,9 @@ class HashTree:
     def __init__(self, source: Source, room: str) -> None:
         self._source = source
         self._room = room
-        self._known: OrderedDict[str, Children | _Leaf] = OrderedDict()
+        self._known: OrderedDict[tuple[Digits, str], Children | _Leaf] = OrderedDict()
+        # By the root: what is odd about a place, though each document is the one named.
+        self._odd: tuple[str, dict[Digits, str]] = ("", {})
         self._root: tuple[str, Root] | None = None
 
     @property
@@ -70,13 +74,15 @@ class HashTree:
         """Return the root that `record` names, None if it is lost."""
         if self._root is not None and self._root[0] == record.sha256:
             return self._root[1]
-        looked = look(self._source, Named(record.href, record.sha256, record.size_bytes))
+        named = Named(record.href, record.sha256, record.size_bytes)
+        looked = look(self._source, named, _MAX_BYTES)
         if looked.finding:
             yield looked.finding
         if looked.content is None:
             return None
         try:
             root = hash_tree.parse_root(looked.content)
+            _check_written(hash_tree.root(root), looked.content)
         except TreeUnreadable as error:
             yield Finding(Fault.UNREADABLE, record.href, error.detail)
             return None
@@ -98,8 +104,13 @@ class HashTree:
     def check(self, record: Record, where: Digits) -> Iterator[Finding]:
         """Look at the way to the node or leaf at `where`, and at itself."""
         root = yield from self.root(record)
-        if root is not None:
-            yield from self._down(root, where[: root.depth])
+        if root is None:
+            return
+        yield from self._down(root, where[: root.depth])
+        told = self._odd[1].get(where) if self._odd[0] == record.sha256 else None
+        if told is not None:
+            path = node_path(self._room, where) if where else record.href
+            yield Finding(Fault.MISPLACED, path, told)
 
     def names(self, record: Record, lost: list[Digits]) -> Iterator[str | Digits]:
         """Yield each project of the tree, and each place where something is wrong.
@@ -115,23 +126,36 @@ class HashTree:
         if root is None:
             return
         yield from root.projects or ()
+        # Projects are in one place each: documents that are alike could lead on for ever.
+        met: set[bytes] = set()
+        self._odd = (record.sha256, {})
+        count = len(root.projects or ())
         waiting: list[tuple[Digits, Entry]] = [
             ((digit,), entry) for digit, entry in enumerate(root.children) if entry
         ]
         while waiting:
             where, entry = waiting.pop()
             wrong.clear()
+            if (digest := bytes.fromhex(entry.sha256)) in met:
+                self._odd[1][where] = "what stands here stands in another place too"
+                yield where
+                continue
+            met.add(digest)
             read = _end(self._read(where, entry, is_leaf=len(where) == root.depth), wrong)
             if wrong:
                 yield where
             if read is None:
                 lost.append(where)
             elif isinstance(read, dict):
+                count += len(read)
                 yield from read
             else:
                 waiting += (
                     ((*where, digit), below) for digit, below in enumerate(read) if below
                 )
+        if count != root.count and not lost:
+            self._odd[1][()] = f"it speaks of {root.count} projects, and leads to {count}"
+            yield ()
 
     def _down(
         self, root: Root, way: Digits
@@ -150,11 +174,13 @@ class HashTree:
     def _read(
         self, where: Digits, entry: Entry, *, is_leaf: bool
     ) -> Generator[Finding, None, Children | _Leaf | None]:
-        if entry.sha256 in self._known:
-            self._known.move_to_end(entry.sha256)
-            return self._known[entry.sha256]
+        key = (where, entry.sha256)
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
         path = node_path(self._room, where)
-        looked = look(self._source, shadowed(path, entry.sha256, entry.size_bytes))
+        named = shadowed(path, entry.sha256, entry.size_bytes)
+        looked = look(self._source, named, _MAX_BYTES)
         if looked.finding:
             yield looked.finding
         if looked.content is None:
@@ -162,6 +188,8 @@ class HashTree:
         parse = hash_tree.parse_leaf if is_leaf else hash_tree.parse_node
         try:
             read: Children | _Leaf = parse(looked.content)
+            again = hash_tree.leaf(read) if isinstance(read, dict) else hash_tree.node(read)
+            _check_written(again, looked.content)
         except TreeUnreadable as error:
             yield Finding(Fault.UNREADABLE, path, error.detail)
             return None
@@ -169,7 +197,7 @@ class HashTree:
         yield from strangers
         # What was wrong is looked at again, by whoever asks whether it still is.
         if looked.finding is None and not strangers:
-            self._remember(entry.sha256, read)
+            self._remember(key, read)
         return read
 
     def _strangers(self, path: str, where: Digits, names: Collection[str]) -> Iterator[Finding]:
@@ -178,10 +206,16 @@ class HashTree:
             if digits(name, len(where)) != where:
                 yield Finding(Fault.MISPLACED, path, f"it speaks of {name}")
 
-    def _remember(self, sha256: str, read: Children | _Leaf) -> None:
-        self._known[sha256] = read
+    def _remember(self, key: tuple[Digits, str], read: Children | _Leaf) -> None:
+        self._known[key] = read
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
+
+
+def _check_written(canonical: bytes, content: bytes) -> None:
+    """Refuse what another reader may read otherwise, such as a name that is told twice."""
+    if content != canonical:
+        raise TreeUnreadable("it is not written as the index writes it")
 
 
 def _end(steps: Generator[Finding, None, Result], found: list[Finding]) -> Result:

@@ -6,12 +6,16 @@ document of each of its projects, a node its 32 children, the root its own: each
 newest serial, sha256 and size.  The depth follows from the number of projects.  To change
 one project is to write one leaf and the nodes above it.
 
-All three are canonical JSON, so equal projects give the same root on any machine.
+All three are canonical JSON, so equal projects give the same root on any machine.  An
+entry is ``[serial, sha256, size]``, the digest in urlsafe base64 without padding, as in the
+RECORD of a wheel: nearly all of a node is digests, and in hex they would take half as
+much again.
 """
 
 from __future__ import annotations
 
 import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
@@ -61,9 +65,10 @@ class Root:
     projects: Mapping[str, Entry] | None = None
 
 
-_Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+# 43 digits are 258 bits: the last one of a digest ends in two zeros.
+_Digest = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")]
 _Whole = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-_Entry = tuple[_Whole, _Sha256, _Whole]
+_Entry = tuple[_Whole, _Digest, _Whole]
 
 
 class _Leaf(msgspec.Struct, forbid_unknown_fields=True):
@@ -126,20 +131,20 @@ def entry_of(content: bytes, serial: int) -> Entry:
 
 def leaf(projects: Mapping[str, Entry]) -> bytes:
     """Return the leaf that names the documents of `projects`, by normalized name."""
-    return json_document({"projects": projects})
+    return json_document({"projects": _told_projects(projects)})
 
 
 def node(children: Sequence[Entry | None]) -> bytes:
     """Return the node over 32 `children`."""
-    return json_document({"children": children})
+    return json_document({"children": _told_children(children)})
 
 
 def root(top: Root) -> bytes:
     """Return the root as a document."""
     head = {"bits": BITS, "count": top.count, "depth": top.depth}
     if top.depth:
-        return json_document(head | {"children": top.children})
-    return json_document(head | {"projects": top.projects or {}})
+        return json_document(head | {"children": _told_children(top.children)})
+    return json_document(head | {"projects": _told_projects(top.projects or {})})
 
 
 def parse_leaf(content: bytes) -> dict[str, Entry]:
@@ -194,8 +199,27 @@ def _projects(read: Mapping[str, _Entry]) -> dict[str, Entry]:
     for name in read:
         if not is_normalized(name):
             raise TreeUnreadable(f"{name!r} is no normalized name")
-    return {name: Entry(*entry) for name, entry in read.items()}
+    return {name: _entry(entry) for name, entry in read.items()}
 
 
 def _children(read: Sequence[_Entry | None]) -> Children:
-    return tuple(Entry(*entry) if entry else None for entry in read)
+    return tuple(_entry(entry) if entry else None for entry in read)
+
+
+def _entry(read: _Entry) -> Entry:
+    serial, digest, size_bytes = read
+    return Entry(serial, urlsafe_b64decode(digest + "=").hex(), size_bytes)
+
+
+def _told_projects(projects: Mapping[str, Entry]) -> dict[str, _Entry]:
+    return {name: _told(entry) for name, entry in projects.items()}
+
+
+def _told_children(children: Sequence[Entry | None]) -> list[_Entry | None]:
+    return [_told(entry) if entry else None for entry in children]
+
+
+def _told(entry: Entry) -> _Entry:
+    serial, sha256, size_bytes = entry
+    digest = urlsafe_b64encode(bytes.fromhex(sha256)).decode("ascii").rstrip("=")
+    return serial, digest, size_bytes

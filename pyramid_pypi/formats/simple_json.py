@@ -41,8 +41,13 @@ def project_list(simple_list: SimpleList) -> bytes:
 
     ``_last-serial`` of each project is what bandersnatch follows.
     """
-    projects = [{"_last-serial": serial, "name": name} for name, serial in simple_list.projects]
-    return json_document({"meta": _meta(simple_list.serial), "projects": projects})
+    # A normalized name has letters, digits and hyphens only: nothing to escape.  A million
+    # of them are a third as large as text as they would be as objects to encode.
+    projects = [
+        f'{{"_last-serial":{serial},"name":"{name}"}}' for name, serial in simple_list.projects
+    ]
+    head = b'{"meta":' + encode(_meta(simple_list.serial)) + b',"projects":['
+    return b"".join((head, ",".join(projects).encode(), b"]}\n"))
 
 
 def _twin(html: bytes) -> dict[str, Any]:

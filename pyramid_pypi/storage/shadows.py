@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,6 +59,25 @@ def entering(target: str, enter: Callable[[str], None]) -> None:
         except FileNotFoundError:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
     return enter(target)
+
+
+def folders(room: str) -> Iterator[str]:
+    """Yield the folders in and below `room` that hold shadows, the deepest first.
+
+    A folder of two names holds no other, or its file system does not count so; that
+    spares looking into most of a million.
+    """
+    try:
+        with os.scandir(room) as entries:
+            inside = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for path in inside:
+        with suppress(FileNotFoundError):
+            if os.stat(path).st_nlink != 2:
+                yield from folders(path)
+    if f"{room}/{SHADOWS}" in inside:
+        yield room
 
 
 def sweep(folder: Path, before: float) -> int:

@@ -210,11 +210,8 @@ class Tree:
         to be, the kernel has noted: the loss of a name is a change of the inode.
         """
         before = self._clock().timestamp() - keep_s
-        return sum(
-            shadows.sweep(Path(folder), before)
-            for folder, folders, _ in os.walk(self.root / room, topdown=False)
-            if SHADOWS in folders
-        )
+        found = shadows.folders(f"{self._root}{room}")
+        return sum(shadows.sweep(Path(folder), before) for folder in found)
 
     def sync(self) -> None:
         """Return when every document shown so far would survive a power cut."""

@@ -37,7 +37,7 @@ def folders(loaded: LiveIndex, tmp_path_factory: pytest.TempPathFactory) -> dict
     assert done.code == 0, done.output
     done = run([program, "export", top / "export", "--lag", "0", "--data", loaded.folder], top)
     assert done.code == 0, done.output
-    done = run(["rsync", "-aH", f"{top / 'export'}/", top / "mirror"], top)
+    done = run(["rsync", "-a", f"{top / 'export'}/", top / "mirror"], top)
     assert done.code == 0, done.output
     return {
         "index": loaded.folder / "tree",

@@ -21,4 +21,4 @@ def test_readers_who_verify_everything_find_it_at_every_place(tmp_path: Path) ->
     files = verifying_readers.seed(tmp_path / "index", tmp_path / "wheels", scope.projects)
     with Server(tmp_path / "index", tmp_path / "serve.log") as server:
         violations, figures = verifying_readers.run(server, files, scope)
-    assert not violations, figures
+    assert not violations, f"{violations[:5]}\n{figures}"

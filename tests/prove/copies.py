@@ -204,7 +204,8 @@ def _wait_for(port: int) -> None:
     ends = time.monotonic() + _START_S
     while True:
         try:
-            Client("127.0.0.1", port, "").get("/")
+            with Client("127.0.0.1", port, "") as client:
+                client.get("/")
         except OSError:
             if time.monotonic() > ends:
                 raise

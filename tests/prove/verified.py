@@ -62,6 +62,9 @@ class Address:
         parts = urlsplit(url)
         self._client = Client(parts.hostname or "", parts.port or 80, "", timeout_s=60)
 
+    def close(self) -> None:
+        self._client.close()
+
     def get(self, path: str) -> bytes | None:
         reply = self._client.get(f"/{quote(path)}")
         if reply.status in (404, 410):
@@ -85,6 +88,8 @@ def complete(where: str) -> Tally:
         Walk(place, pointer, random.Random(0), tally).everything()
     except (Lost, Wrong, ValueError, KeyError, OSError) as error:
         tally.failures.append(f"in the end: {error!r}")
+    if isinstance(place, Address):
+        place.close()
     return tally
 
 
@@ -166,15 +171,17 @@ class Watched:
     def end(self) -> Tally:
         """Let the readers finish their walks; return what all of them have done."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._listening.join()
+        self._process.stdout.close()
         if self._process.wait():
             self.tally.failures.append(f"the readers ended with {self._process.returncode}")
         return self.tally
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        with self._process:  # waits, and closes its pipes
+            self._process.kill()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None

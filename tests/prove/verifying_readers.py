@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tests.prove import checking, copies
 from tests.prove.serving import PROGRAM, ROOT, Server
-from tests.prove.uploading import Parcel, Reply
+from tests.prove.uploading import Client, Parcel, Reply
 from tests.prove.verified import Watched, complete
 from tests.prove.walks import Tally
 
@@ -42,7 +42,7 @@ _SETTLE_S = 90.0
 class Writer:
     """Changes the index, each change drawn by lot; knows what there is."""
 
-    server: Server
+    client: Client
     seed: int
     files: dict[str, list[Parcel]]
     made: int = 0
@@ -52,7 +52,6 @@ class Writer:
     def __post_init__(self) -> None:
         self._chance = random.Random(self.seed)
         self._closed: set[str] = set()
-        self._client = self.server.client()
         self._actions: dict[str, Callable[[], Reply | None]] = {
             "upload": self._upload,
             "new": self._new,
@@ -84,7 +83,7 @@ class Writer:
             return None
         parcel = Parcel.new(project, f"{self.made + 2}.0")
         self.files.setdefault(project, []).append(parcel)
-        return self._client.upload(parcel)
+        return self.client.upload(parcel)
 
     def _new(self) -> Reply | None:
         return self._upload(f"newcomer{self.made}")
@@ -92,27 +91,27 @@ class Writer:
     def _yank(self) -> Reply | None:
         files = self.files[self._project()]
         return (
-            self._client.yank(self._chance.choice(files), f"no {self.made}") if files else None
+            self.client.yank(self._chance.choice(files), f"no {self.made}") if files else None
         )
 
     def _delete(self) -> Reply | None:
         files = self.files[self._project()]
         if not files:
             return None
-        return self._client.delete(files.pop(self._chance.randrange(len(files))))
+        return self.client.delete(files.pop(self._chance.randrange(len(files))))
 
     def _remove(self) -> Reply | None:
         project = self._project()
         del self.files[project]
         self._closed.discard(project)
-        return self._client.write("DELETE", f"/projects/{project}", b"", "")
+        return self.client.write("DELETE", f"/projects/{project}", b"", "")
 
     def _status(self) -> Reply | None:
         project, status = self._project(), self._chance.choice(_STATUSES)
         is_open = status in ("active", "deprecated")
         (self._closed.discard if is_open else self._closed.add)(project)
         document = {"status": status, "reason": f"for {self.made}"}
-        return self._client.rest("PUT", f"/projects/{project}/status", document)
+        return self.client.rest("PUT", f"/projects/{project}/status", document)
 
 
 Copier = copies.Copying | copies.Export
@@ -182,9 +181,9 @@ def run(server: Server, files: dict[str, list[Parcel]], scope: Scope) -> tuple[l
     folder = server.folder.parent
     names = folder / "names"
     names.write_text("\n".join(files))
-    writer = Writer(server, 4711, files)
     _settled(server)
     with ExitStack() as stack:
+        writer = Writer(stack.enter_context(server.client()), 4711, files)
         where, copying = stack.enter_context(places(server, folder, scope))
         watched = []
         for number, (name, place) in enumerate(where.items()):

@@ -7,6 +7,7 @@ on a mismatch the version under its hash; when that is gone too, the pointer aga
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -21,6 +22,12 @@ from urllib.parse import unquote, urljoin
 REPO = "{http://linux.duke.edu/metadata/repo}"
 _ROOMS = {"shards": "repodata/t", "companions": "repodata/p"}
 _WHOLE = ("primary", "filelists", "other", "projects", "mirrors")
+
+
+def _named(entry: list[Any]) -> tuple[str, int]:
+    """Return sha256 in hex and size of what an entry of a hash tree names."""
+    _, digest, size_bytes = entry
+    return base64.urlsafe_b64decode(digest + "=").hex(), size_bytes
 
 
 class Lost(Exception):
@@ -169,9 +176,7 @@ class Walk:
             way, entry = waiting.pop()
             if entry is None:
                 continue
-            read = json.loads(
-                self._right("node", f"{_ROOMS[kind]}/{way}.json", entry[1], entry[2])
-            )
+            read = json.loads(self._right("node", f"{_ROOMS[kind]}/{way}.json", *_named(entry)))
             found += read.get("projects", ())
             below = enumerate(read.get("children", ()))
             waiting += [(f"{way}/{digit:02x}", child) for digit, child in below]
@@ -189,7 +194,7 @@ class Walk:
         entry = self._entry("companions", name)
         if entry is not None:
             path = f"projects/{name}/documents.json"
-            manifest = json.loads(self._right("manifest", path, *entry[1:]))
+            manifest = json.loads(self._right("manifest", path, *_named(entry)))
             if manifest["serial"] != entry[0]:
                 raise Wrong(f"{path}: serial {manifest['serial']}, not {entry[0]}")
             self._listed("companion", manifest, 9**9 if every else 3)
@@ -223,7 +228,7 @@ class Walk:
 
     def _pages(self, name: str, entry: list[Any], *, every: bool) -> None:
         path = f"simple/{name}/index.json"
-        page = json.loads(self._right("page", path, *entry[1:]))
+        page = json.loads(self._right("page", path, *_named(entry)))
         if page["meta"]["_last-serial"] != entry[0]:
             raise Wrong(f"{path}: serial {page['meta']['_last-serial']}, not {entry[0]}")
         html = page["_html"]
@@ -250,7 +255,7 @@ class Walk:
             if entry is None:
                 return None
             way = f"{way}/{digit:02x}"
-            read = json.loads(self._right("node", f"{way}.json", *entry[1:]))
+            read = json.loads(self._right("node", f"{way}.json", *_named(entry)))
         found: list[Any] | None = read["projects"].get(name)
         return found
 

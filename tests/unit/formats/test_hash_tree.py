@@ -67,7 +67,7 @@ def test_leaf_node_and_root_are_read_as_they_were_written() -> None:
     assert hash_tree.parse_root(hash_tree.root(small)) == small
 
 
-_SHA = "0" * 64
+_SHA = "A" * 43
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,14 @@ _SHA = "0" * 64
         json_document({"bits": 5, "count": 33, "depth": 2, "children": [None] * 32}),
         json_document({"bits": 5, "count": 33, "depth": 1, "children": [None] * 31}),
         json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"../x": [1, _SHA, 1]}}),
-        json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, "0" * 63, 1]}}),
+        json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, "0" * 64, 1]}}),
         json_document(
-            {"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, _SHA[1:] + "\n", 1]}}
+            {"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, _SHA + "\n", 1]}}
         ),
         json_document({"bits": 5, "count": 1, "depth": 0, "projects": {"a": [-1, _SHA, 1]}}),
+        json_document(
+            {"bits": 5, "count": 1, "depth": 0, "projects": {"a": [1, _SHA[1:] + "B", 1]}}
+        ),
         json_document({"bits": 5, "count": 0, "depth": 0, "projects": {}, "more": 1}),
     ],
 )
