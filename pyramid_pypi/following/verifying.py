@@ -128,9 +128,19 @@ class Verifier:
 
     def _site(self, pointer: Pointer) -> Iterator[Finding]:
         """Look at the documents of the whole site."""
-        for known in self._manifest_of(pointer.repomd.record("site")):
-            for named in projects.listed_documents(known):
-                yield from self._document(pointer, "site", named)
+        record = pointer.repomd.record("site")
+        if record is None:
+            return
+        looked = look(self._source, Named(record.href, record.sha256, record.size_bytes))
+        if looked.content is None:
+            return  # told already, as a record
+        try:
+            known = manifest.parse(looked.content)
+        except ManifestUnreadable as error:
+            yield Finding(Fault.UNREADABLE, record.href, error.detail)
+            return
+        for named in projects.listed_documents(known):
+            yield from self._document(pointer, "site", named)
 
     def _document(self, pointer: Pointer, kind: str, named: Named) -> Iterator[Finding]:
         """Look at a document that the record `kind` leads to.
@@ -145,16 +155,6 @@ class Verifier:
             self.ahead.add(named.path)
         else:
             yield from findings
-
-    def _manifest_of(self, record: Record | None) -> Iterator[Manifest]:
-        if record is None:
-            return
-        looked = look(self._source, Named(record.href, record.sha256, record.size_bytes))
-        try:
-            if looked.content is not None:
-                yield manifest.parse(looked.content)
-        except ManifestUnreadable:
-            return
 
     def _all_projects(self) -> Iterator[Finding]:
         lost: list[Digits] = []

@@ -21,6 +21,10 @@ SITE_SHADOWS = "repodata/v"
 """Where superseded documents of the whole site lie: ``simple/v/`` may be a project's."""
 
 
+MAX_BYTES = 16 * 1024 * 1024
+"""A longer one is not read: 100,000 releases of one project come to less."""
+
+
 class ManifestUnreadable(Refusal):
     """A manifest is not what it should be; nothing it says is trusted."""
 
@@ -73,6 +77,8 @@ def parse(content: bytes) -> Manifest:
     Raises:
         ManifestUnreadable: it is none, or names a path that leads out of the tree.
     """
+    if len(content) > MAX_BYTES:
+        raise ManifestUnreadable(f"it has more than {MAX_BYTES} bytes")
     try:
         read = _decoder.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -21,7 +21,10 @@ _FOLLOW_S = 1.0  # a release of several files has its companions written once
 _POLL_S = 1.0  # for changes that another process committed and did not publish
 _POINTER_S = 1.0  # its time, in whole seconds, grows with each
 _RETRY_S = 30.0
-_REST = 20.0  # times what a step took, before it comes again: uploads go first
+# Before a step comes again, times what it took of the processor, which uploads want too,
+# and of waiting, for the disk mostly.
+_REST_OF_WORK = 20.0
+_REST_OF_WAITING = 2.0
 _SWEEP_S = 6 * 3600.0
 
 
@@ -72,11 +75,12 @@ class Caretaker:
         while not self._stopping.is_set():
             self._stopping.wait(_TICK_S)
             for every_s, step in self._clocks:
-                began = time.monotonic()
+                began, worked = time.monotonic(), time.thread_time()
                 if began >= due[step]:
                     self._guarded(step)
-                    ended = time.monotonic()
-                    due[step] = ended + max(every_s, _REST * (ended - began))
+                    ended, worked_s = time.monotonic(), time.thread_time() - worked
+                    rest_s = _REST_OF_WORK * worked_s + _REST_OF_WAITING * (ended - began)
+                    due[step] = ended + max(every_s, rest_s)
 
     def _begin(self) -> None:
         if not self._prepare():

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 KINDS = ("primary", "filelists", "other", "projects", "site", "mirrors")
 _EVERY_KIND = frozenset(KINDS).union(f"{kind}_db" for kind in documents.PACKAGE_KINDS)
 _BYTES_PER_S = 25_000  # kept for two days: some 4 GB at most
-_REST = 20.0  # times what the writing took, before it is done again
+_REST = 20.0  # times what the writing took of the processor, before it is done again
 
 
 class Whole:
@@ -75,7 +75,7 @@ class Whole:
             sqlalchemy.exc.DBAPIError: the database is away.
             OSError: a document cannot be written.
         """
-        began, self._is_held_up = time.monotonic(), False
+        worked, self._is_held_up = time.thread_time(), False
         try:
             made = self._made(found)
         except Exception as error:
@@ -85,9 +85,9 @@ class Whole:
             self._is_held_up = True
             made = {kind: found[kind] for kind in found if kind in _EVERY_KIND}
         size_bytes = sum(record.size_bytes for record in made.values())
-        ended = time.monotonic()
-        self._due = ended + max(
-            self._least_apart_s, size_bytes / _BYTES_PER_S, _REST * (ended - began)
+        worked_s = time.thread_time() - worked
+        self._due = time.monotonic() + max(
+            self._least_apart_s, size_bytes / _BYTES_PER_S, _REST * worked_s
         )
         return made
 
