@@ -1,7 +1,7 @@
 """The command ``pyramid-pypi``: its verbs, loaded when called, and how it ends.
 
 Exit status: 0 done, 1 failure or refusal, 2 wrong usage, 3 findings (`fsck`, `doctor`,
-`config check`, `keys status`).
+`config check`, `keys status`, `verify`).
 """
 
 from __future__ import annotations

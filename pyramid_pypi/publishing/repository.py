@@ -168,9 +168,10 @@ class Repository:
         shown = self._follow_pages(standing, found, marked)
         if not briefly:
             found["companions"] = self._companions.follow(shown, found, marked)
-            self._marked -= marked
         records = tuple(found[kind] for kind in ORDER if kind in found)
         self._pointer.show(replace(shown, records=records))
+        if not briefly:
+            self._marked -= marked
         self._ended = time.monotonic()
 
     def _follow_pages(
@@ -202,7 +203,8 @@ class Repository:
         return from_nothing(self._tree, self._database, self._shards, shown, self._written)
 
     def _advance(self, base: Base, marked: AbstractSet[ProjectName]) -> Base:
-        while len(changes := self._changes(base.serial)) == _AT_A_TIME:
+        # What is committed and not yet published has pages of before: they have to rest.
+        while len(changes := self._changes(base.serial, self._state.published())) == _AT_A_TIME:
             pages = self._pages(changes)
             base = self._take(base, changes, pages)
         with self._resting() as serial:

@@ -18,7 +18,6 @@ from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.hash_tree import Entry, Root, digits
 from pyramid_pypi.formats.manifest import shadow_path
 from pyramid_pypi.values.digests import sha256_hex
-from tests.static_trees import Origin
 
 MOST_S = 120.0
 MOST_KB = 700_000
@@ -192,9 +191,9 @@ LIES: dict[str, Callable[[Path], None]] = {
 
 def verified(tree: Path) -> tuple[int, list[dict[str, Any]], int, float]:
     """Run ``verify --all``; return status, findings, peak memory in kB, and seconds."""
-    program = Path(sys.executable).with_name("pyramid-pypi")
+    program = str(Path(sys.executable).with_name("pyramid-pypi"))
     began = time.monotonic()
-    command = [program, "verify", tree, "--all", "--unsigned", "--json"]
+    command = [program, "verify", str(tree), "--all", "--unsigned", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -208,15 +207,14 @@ def verified(tree: Path) -> tuple[int, list[dict[str, Any]], int, float]:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lie_is_a_finding(copy: Path, lie: str, busy: Origin) -> None:
-    for path in (copy / "tuf").iterdir():
+def test_a_lie_is_a_finding(copy: Path, lie: str) -> None:
+    for path in [*(copy / "tuf").iterdir(), *copy.glob("repodata/repomd.xml.*")]:
         path.unlink()
     LIES[lie](copy)
-    outside = {path for path in copy.parent.iterdir()}
+    outside = set(copy.parent.iterdir())
     status, findings, peak_kb, took_s = verified(copy)
-    print(lie, status, len(findings), peak_kb, took_s, findings[:1])
-    assert status in {1, 3}
-    assert findings or status == 1
+    assert status == 3
+    assert findings
     assert peak_kb < MOST_KB
     assert took_s < MOST_S
-    assert {path for path in copy.parent.iterdir()} == outside
+    assert set(copy.parent.iterdir()) == outside
