@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from pyramid_pypi import bootstrap
 from pyramid_pypi.changes import journal
 from pyramid_pypi.environment import Environment
-from pyramid_pypi.errors import DatabaseAway, NotPrepared
+from pyramid_pypi.errors import DatabaseAway, NotPrepared, Refusal
 from pyramid_pypi.models.database import is_away
 from pyramid_pypi.publishing.publisher import Publisher
 
@@ -78,5 +78,8 @@ def publish(publisher: Publisher, session: Session) -> None:
 def finish(publisher: Publisher) -> None:
     """Write what follows a change, and leave nothing of it to the next start."""
     publisher.fresh_lists()
-    publisher.repository.refresh()
+    try:
+        publisher.repository.refresh()
+    except Refusal as refusal:
+        click.echo(f"The change stands; the pointer does not tell of it: {refusal}", err=True)
     publisher.checkpoint()

@@ -63,14 +63,9 @@ def check(invocation: Invocation) -> None:
 
 @click.command()
 @click.option("--rebuild", is_flag=True, help="Write every document again.")
-@click.option(
-    "--without-companions",
-    is_flag=True,
-    help="In a new tree, leave project pages, JSON and XML to be written when asked for.",
-)
 @shared_options
 @pass_invocation
-def publish(invocation: Invocation, rebuild: bool, without_companions: bool) -> None:
+def publish(invocation: Invocation, rebuild: bool) -> None:
     """Bring the published tree up to date.
 
     With --rebuild a tree in which nothing was published yet is written all at once.
@@ -80,7 +75,7 @@ def publish(invocation: Invocation, rebuild: bool, without_companions: bool) -> 
     with database_errors():
         at_once = rebuild and bulk.is_called_for(publisher)
         if at_once:
-            bulk.build(publisher, companions=not without_companions)
+            bulk.build(publisher)
         newest = publisher.publish_gap()
         if rebuild and not at_once:
             publisher.rebuild_all()

@@ -10,7 +10,12 @@ from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import trust
 from pyramid_pypi.following.findings import Fault, Finding
 from pyramid_pypi.following.sources import Source, SourceUnreadable
-from pyramid_pypi.following.trust import NoSignatures, Pointer, TrustRefused
+from pyramid_pypi.following.trust import (
+    NoSignatures,
+    Pointer,
+    SignaturesUnreadable,
+    TrustRefused,
+)
 from pyramid_pypi.formats.repomd import RepomdUnreadable
 from pyramid_pypi.values.instants import Clock
 
@@ -72,6 +77,8 @@ class Pointing:
         except NoSignatures:
             if not self._trusting.unsigned:
                 refused = Finding(Fault.UNSIGNED, trust.FIRST_ROOT, "nothing here is signed")
+        except SignaturesUnreadable as error:
+            refused = Finding(Fault.UNREADABLE, error.path, error.detail)
         except RepomdUnreadable as error:
             refused = Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
         if refused is not None:
@@ -83,7 +90,8 @@ class Pointing:
         except RepomdUnreadable as error:
             yield Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
         except SourceUnreadable as error:
-            if refused is None or refused.fault is Fault.UNSIGNED:
+            is_silent = refused is None or refused.fault in {Fault.UNSIGNED, Fault.UNREADABLE}
+            if is_silent or refused is None:
                 raise
             yield Finding(Fault.MISSING, trust.POINTER, error.detail)
 

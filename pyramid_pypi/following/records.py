@@ -25,9 +25,6 @@ from pyramid_pypi.formats.segments import Digest, Periods, SegmentsUnreadable, S
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-MAX_SEGMENT_BYTES = 256 * 1024 * 1024
-"""Most bytes of one file of changes, unpacked: a week of three changes a second."""
-
 MAX_OPEN_BYTES = 8 * 1024**3
 """What compresses so well that it comes to more is made to keep readers busy."""
 _PIECE_BYTES = 1024 * 1024
@@ -104,7 +101,7 @@ def events_of(content: bytes, span: Span) -> Iterator[Event]:
         Refusal: it is unreadable; or, at the end, it held others than it says.
     """
     try:
-        lines = gunzip_bytes(content, MAX_SEGMENT_BYTES)
+        lines = gunzip_bytes(content, span.most_open_bytes)
     except ValueError as error:
         raise SegmentsUnreadable(f"{span.path}: {error}") from error
     first = last = 0

@@ -31,7 +31,7 @@ _REMEMBERED = 256
 _MOST_BLOCKS_PASSED = 4
 _FOUND = 200
 _GONE = frozenset({404, 410})
-_BUSY = frozenset({429, 502, 503, 504})
+_BUSY = frozenset({429, 500, 502, 503, 504})
 MAX_PATH_CHARS = 1024
 
 

@@ -25,13 +25,13 @@ from pyramid_pypi.following.findings import (
     is_other_deflate,
 )
 from pyramid_pypi.following.projects import METADATA
-from pyramid_pypi.following.records import MAX_SEGMENT_BYTES
 from pyramid_pypi.following.signatures import ROOM as SIGNED
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
 from pyramid_pypi.formats import segment_lists
 from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
 from pyramid_pypi.formats.events import parse_lines
 from pyramid_pypi.formats.manifest import shadow_path
+from pyramid_pypi.formats.segments import MAX_OPEN_BYTES
 from pyramid_pypi.values.digests import sha256_hex
 
 _BATCH = 10_000
@@ -155,9 +155,9 @@ def _is_called(source: Source, path: str, sha256: str) -> bool:
 
 def _segment_fault(source: Source, path: str, first: int, last: int) -> str | None:
     """Return what is wrong with a superseded file of changes."""
-    content = read(source, path, MAX_SEGMENT_BYTES) or b""
+    content = read(source, path, MAX_OPEN_BYTES) or b""
     try:
-        lines = gunzip_bytes(content, MAX_SEGMENT_BYTES)
+        lines = gunzip_bytes(content, MAX_OPEN_BYTES)
         if path.endswith("-names.json.gz"):
             serials = segment_lists.parse_names(content).values()
             is_named = all(first <= serial <= last for serial in serials)

@@ -23,11 +23,12 @@ from tuf.api.exceptions import (
     DownloadHTTPError,
     RepositoryError,
 )
-from tuf.api.metadata import Metadata, TargetFile
+from tuf.api.metadata import TargetFile
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following.sources import Source, SourceUnreadable, read
+from pyramid_pypi.following.trust_kept import expired, verified
 from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.repomd import Repomd
 
@@ -42,6 +43,17 @@ _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 class NoSignatures(SourceUnreadable):
     """A tree has no signatures at all."""
+
+
+class SignaturesUnreadable(SourceUnreadable):
+    """A signed document could not be read: no answer came, or none that is one.
+
+    That says nothing of whom to trust.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
 
 
 class TrustRefused(Refusal):
@@ -116,7 +128,7 @@ def signed_pointer(
     Raises:
         TrustRefused: a signature or a hash does not fit, or the tree is older than `state`.
         NoSignatures: there are none.
-        SourceUnreadable: a document could not be read.
+        SourceUnreadable: a document could not be read (`SignaturesUnreadable` names it).
         RepomdUnreadable: what is signed is no pointer.
     """
     met = "given" if root else "met"
@@ -142,8 +154,8 @@ def signed_pointer(
             updater.refresh()
             targets = {path: _target(updater, path) for path in (POINTER, POINTER_XML)}
         pointer = _pointer(source, targets, met)
-        signed = dict(_verified(folder))
-        return replace(pointer, signed=signed, expired=tuple(_expired(signed, at)))
+        signed = dict(verified(folder))
+        return replace(pointer, signed=signed, expired=tuple(expired(signed, at)))
 
 
 def _pointer(source: Source, targets: Mapping[str, TargetFile], met: str) -> Pointer:
@@ -159,9 +171,10 @@ def _pointer(source: Source, targets: Mapping[str, TargetFile], met: str) -> Poi
         targets={path: (t.hashes["sha256"], t.length) for path, t in targets.items()},
         differs=tuple(differs),
     )
-    serial = targets[POINTER].custom or {}
-    if serial.get("serial", pointer.repomd.serial) != pointer.repomd.serial:
-        raise TrustRefused(POINTER, f"it is not of the signed serial {serial['serial']!r}")
+    custom: Any = targets[POINTER].custom
+    told = custom.get("serial") if isinstance(custom, dict) else None
+    if told is not None and told != pointer.repomd.serial:
+        raise TrustRefused(POINTER, f"it is not of the signed serial {told!r:.40}")
     return pointer
 
 
@@ -187,29 +200,6 @@ def _target(updater: Updater, path: str) -> TargetFile:
     return target
 
 
-def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield what the client has verified and keeps in `folder`: path in the tree, content."""
-    for file in sorted((folder / "root_history").glob("*.root.json")):
-        yield f"tuf/{file.name}", file.read_bytes()
-    for file in sorted(folder.glob("*.json")):
-        content = file.read_bytes()
-        if file.stem == "timestamp":
-            yield TIMESTAMP, content
-        elif file.stem != "root":
-            version = Metadata[Any].from_bytes(content).signed.version
-            yield f"tuf/{version}.{file.name}", content
-
-
-def _expired(signed: Mapping[str, bytes], at: datetime) -> Iterator[tuple[str, datetime]]:
-    """Yield the documents whose time is over at `at`; of the roots only the newest counts."""
-    roots = [path for path in signed if path.endswith(".root.json")]
-    newest = max(roots, key=lambda path: int(path.split("/")[1].partition(".")[0]))
-    for path, content in signed.items():
-        expires = Metadata[Any].from_bytes(content).signed.expires
-        if at >= expires and (path == newest or path not in roots):
-            yield path, expires
-
-
 @contextmanager
 def _folder(state: Path | None) -> Iterator[Path]:
     """Give the folder in which the client keeps what it has verified."""
@@ -227,7 +217,11 @@ def _worded(fetcher: _SourceFetcher) -> Iterator[None]:
         yield
     except BadVersionNumberError as error:
         raise TrustRefused(fetcher.last, f"{error}", is_rollback=True) from error
+    except SourceUnreadable as error:
+        raise SignaturesUnreadable(fetcher.last, error.detail) from error
     except (RepositoryError, DownloadError) as error:
+        if fetcher.failed is not None:
+            raise SignaturesUnreadable(fetcher.last, fetcher.failed.detail) from error
         raise TrustRefused(fetcher.last, f"{error}") from error
 
 
@@ -238,14 +232,20 @@ class _SourceFetcher(FetcherInterface):
         self._source = source
         self.last = FIRST_ROOT
         """The document that was asked for last: the one that a refusal is about."""
+        self.failed: SourceUnreadable | None = None
+        """Why that document could not be read, if it could not."""
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        path = urlsplit(url).path.lstrip("/")
-        blocks = self._source.blocks(path)
+        before, self.last = self.last, urlsplit(url).path.lstrip("/")
+        try:
+            blocks = self._source.blocks(self.last)
+        except SourceUnreadable as error:
+            self.failed = error
+            raise
         if blocks is None:
+            path = self.last
             # The client asks for one more root than there is, and takes this for the end.
-            if not path.endswith(".root.json"):
-                self.last = path
+            if path.endswith(".root.json"):
+                self.last = before
             raise DownloadHTTPError(f"there is no {path}", 404)
-        self.last = path
         return blocks

@@ -56,7 +56,7 @@ class Event:
     details: Mapping[str, Any]
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _Line(msgspec.Struct):
     serial: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
     time: str
     kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z-]{0,31}\Z")]
@@ -100,6 +100,8 @@ def line(event: Event) -> bytes:
 
 def parse(content: bytes) -> Event:
     """Return the event that one line tells; the newline may be there or not.
+
+    Keys that it does not know are passed over, so that a later index may say more.
 
     Raises:
         EventUnreadable: it is no event, or its names are none that the index gives out.

@@ -22,6 +22,7 @@ import msgspec
 from pyramid_pypi.formats.canonical import json_document
 from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
 from pyramid_pypi.formats.segments import (
+    MAX_OPEN_BYTES,
     PERIOD_CHANGES,
     SEGMENT_CHANGES,
     Digest,
@@ -71,6 +72,7 @@ class _Period(
     start: str
     events: _Digest
     names: _Digest
+    open_size: Annotated[int, msgspec.Meta(ge=0, le=MAX_OPEN_BYTES)]
 
 
 class _Periods(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,6 +112,7 @@ def periods(known: Periods) -> bytes:
             "start": iso_instant(span.start) if span.start else "",
             "events": span.events,
             "names": span.names,
+            "open_size": span.open_size_bytes,
         }
         for span in known.spans
     ]
@@ -153,10 +156,7 @@ def parse_periods(content: bytes) -> Periods:
         SegmentsUnreadable: it is no such document, or contradicts itself.
     """
     read = _read(_periods_decoder, content, MAX_PERIODS_BYTES, "periods")
-    spans = tuple(
-        Span(p.kind, p.first, p.last, Digest(*p.events), _instant(p.start), Digest(*p.names))
-        for p in read.periods
-    )
+    spans = tuple(map(_period, read.periods))
     for kind in ("week", "day", "hour"):
         _in_order([span for span in spans if span.kind == kind])
     return Periods(spans, _segments(read.segments))
@@ -175,6 +175,18 @@ def parse_names(content: bytes) -> dict[str, int]:
     if not all(map(is_normalized, newest)):
         raise SegmentsUnreadable("a name that is not normalized")
     return newest
+
+
+def _period(read: _Period) -> Span:
+    return Span(
+        read.kind,
+        read.first,
+        read.last,
+        Digest(*read.events),
+        _instant(read.start),
+        Digest(*read.names),
+        read.open_size,
+    )
 
 
 def _segment(span: Span) -> list[Any]:

@@ -10,7 +10,8 @@ Serials may have gaps: one list names every change there is, none twice at one l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -22,6 +23,11 @@ SEGMENT_CHANGES = 32
 """Changes of one closed segment; the last segment of the record may have fewer."""
 PERIOD_CHANGES = 1024
 """Most changes of one ``hour``: a busy hour has several."""
+DAY_BYTES = 16 * 1024 * 1024
+WEEK_BYTES = 128 * 1024 * 1024
+"""With this much unpacked a day or week ends: a busy one has several of them."""
+MAX_OPEN_BYTES = 256 * 1024 * 1024
+"""More than a file of changes unpacks to: a week, a day more, an hour of longest lines."""
 ROOM = "repodata/c"
 
 Kind = Literal["segment", "hour", "day", "week"]
@@ -46,7 +52,8 @@ class Span:
     """The changes with serials from `first` to `last`, and the file that tells them.
 
     A closed hour, day or week also has its `start`, and a file of `names`: each project it
-    touches with the serial of its newest change therein.
+    touches with the serial of its newest change therein.  `open_size_bytes` is what its
+    events come to unpacked.
     """
 
     kind: Kind
@@ -55,6 +62,12 @@ class Span:
     events: Digest
     start: datetime | None = None
     names: Digest | None = None
+    open_size_bytes: int | None = None
+
+    @property
+    def most_open_bytes(self) -> int:
+        """Return how much the events may unpack to."""
+        return MAX_OPEN_BYTES if self.open_size_bytes is None else self.open_size_bytes
 
     @property
     def path(self) -> str:
@@ -129,10 +142,10 @@ def covering(known: Record, older: Periods | None, since: int) -> tuple[Span, ..
     if older is None and not known.reaches(since):
         raise SegmentsUnreadable(f"the segments alone do not lead on from {since}")
     older = older or Periods()
-    spans = [*older.spans, *older.segments, *known.segments]
+    levels = list(_levels([*older.spans, *older.segments, *known.segments]))
     way = []
     while since < known.serial:
-        step = _step(spans, since + 1)
+        step = _step(levels, since + 1)
         if step is None:
             raise SegmentsUnreadable(f"nothing leads from {since} to {known.serial}")
         way.append(step)
@@ -140,19 +153,39 @@ def covering(known: Record, older: Periods | None, since: int) -> tuple[Span, ..
     return tuple(way)
 
 
-def _step(spans: Sequence[Span], wanted: int) -> Span | None:
-    """Return which of `spans` to fetch for the serial `wanted` or the next there is."""
-    here, around, later = [], [], []
-    before: dict[Kind, int] = {}
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """The spans of one kind in order, and the serials at which they begin."""
+
+    spans: list[Span]
+    firsts: list[int]
+
+
+def _levels(spans: Iterable[Span]) -> Iterator[_Level]:
+    kinds: dict[Kind, list[Span]] = {}
     for span in spans:
-        if span.first < wanted <= span.last:
-            around.append(span)
-        elif span.first == wanted or before.get(span.kind, wanted) < wanted < span.first:
-            # Serials have gaps, spans of one kind do not: this one is the next.
-            here.append(span)
-        elif span.first > wanted:
-            later.append(span)
-        before[span.kind] = span.last
+        kinds.setdefault(span.kind, []).append(span)
+    for found in kinds.values():
+        found.sort(key=lambda span: span.first)
+        yield _Level(found, [span.first for span in found])
+
+
+def _step(levels: Iterable[_Level], wanted: int) -> Span | None:
+    """Return which span to fetch for the serial `wanted` or the next there is."""
+    here: list[Span] = []
+    around: list[Span] = []
+    later: list[Span] = []
+    for level in levels:
+        place = bisect_right(level.firsts, wanted)
+        before = level.spans[place - 1] if place else None
+        following = level.spans[place] if place < len(level.spans) else None
+        if before and before.first == wanted:
+            here.append(before)
+        elif before and wanted <= before.last:
+            around.append(before)
+        elif following:
+            # Serials have gaps, spans of one kind do not: after one comes the next.
+            (here if before else later).append(following)
     if here:
         return max(here, key=lambda span: span.last)
     if around:

@@ -78,7 +78,7 @@ def build(publisher: Publisher, *, companions: bool = True) -> None:
     publisher.rebuild_lists()
     publisher.settle_all()
     log.info("lists")
-    publisher.repository.begin(pages, companions=companions)
+    publisher.repository.begin(serial, pages, companions=companions)
     log.info("pointer")
     environment.tree.sync()
     publisher.state.set_checkpoint(

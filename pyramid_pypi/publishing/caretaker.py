@@ -26,6 +26,7 @@ _RETRY_S = 30.0
 _REST_OF_WORK = 20.0
 _REST_OF_WAITING = 2.0
 _SWEEP_S = 6 * 3600.0
+_SOON_S = 600.0  # an index that is started anew each day is swept as well
 
 
 class Caretaker:
@@ -42,6 +43,8 @@ class Caretaker:
         self._prepare = prepare
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
+        self._sweeper: threading.Thread | None = None
+        self._refused = ""
         settings = publisher.environment.settings
         self._clocks: list[tuple[float, Callable[[], object]]] = [
             (_FOLLOW_S, publisher.settle_all),
@@ -71,7 +74,7 @@ class Caretaker:
         while not self._guarded(self._begin):
             if self._stopping.wait(_POLL_S):
                 return
-        due = {step: time.monotonic() + every_s for every_s, step in self._clocks}
+        due = {step: time.monotonic() + min(every_s, _SOON_S) for every_s, step in self._clocks}
         while not self._stopping.is_set():
             self._stopping.wait(_TICK_S)
             for every_s, step in self._clocks:
@@ -91,8 +94,15 @@ class Caretaker:
         orphans.clear(self._publisher.environment)
 
     def _sweep(self) -> None:
-        environment = self._publisher.environment
-        removed = sweeping.sweep(environment)
+        # On the side: to look into a million folders takes minutes, and the clock goes on.
+        if self._sweeper is None or not self._sweeper.is_alive():
+            self._sweeper = threading.Thread(
+                target=self._guarded, args=(self._swept,), name="sweeper", daemon=True
+            )
+            self._sweeper.start()
+
+    def _swept(self) -> None:
+        removed = sweeping.sweep(self._publisher.environment)
         log.debug("swept %d superseded documents", removed)
 
     def _guarded(self, step: Callable[[], object]) -> bool:
@@ -103,7 +113,9 @@ class Caretaker:
             log.warning("the database does not answer: %s", error.orig)
             return False
         except Refusal as refusal:
-            log.error("%s: %s; it will be tried again", refusal.title, refusal)  # noqa: TRY400
+            if str(refusal) != self._refused:
+                self._refused = str(refusal)
+                log.error("%s: %s; tried again and again", refusal.title, refusal)  # noqa: TRY400
             return False
         except Exception:
             log.exception("%s failed; it will be tried again", step)

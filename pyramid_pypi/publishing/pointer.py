@@ -10,7 +10,8 @@ from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.repomd import Repomd, RepomdUnreadable
 from pyramid_pypi.publishing import openpgp
 from pyramid_pypi.publishing.openpgp import OpenPgp
-from pyramid_pypi.publishing.signing import Signer, hash_named
+from pyramid_pypi.publishing.signing import TIMESTAMP, Signer, hash_named
+from pyramid_pypi.storage.tree import Tree
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,18 @@ NOTHING = Repomd(0, BEFORE_ANY, ())
 def shown_at(at: datetime | None) -> datetime:
     """Return the instant to show for that of a change, which may be before any computer."""
     return BEFORE_ANY if at is None else max(at, BEFORE_ANY)
+
+
+def standing(tree: Tree) -> Repomd:
+    """Return what the pointer in `tree` names, `NOTHING` if there is none to be read."""
+    content = tree.read(JSON)
+    if content is None:
+        return NOTHING
+    try:
+        return repomd.parse_json(content)
+    except RepomdUnreadable as error:
+        log.warning("%s: %s; all records are made anew", JSON, error)
+        return NOTHING
 
 
 class Pointer:
@@ -55,14 +68,7 @@ class Pointer:
 
     def standing(self) -> Repomd:
         """Return what the pointer names now, `NOTHING` if there is none that can be read."""
-        content = self._tree.read(JSON)
-        if content is None:
-            return NOTHING
-        try:
-            return repomd.parse_json(content)
-        except RepomdUnreadable as error:
-            log.warning("%s: %s; all records are made anew", JSON, error)
-            return NOTHING
+        return standing(self._tree)
 
     def forget(self) -> None:
         """Have the next pointers signed, and the keys shown, whatever stands."""
@@ -86,7 +92,9 @@ class Pointer:
         for path, content in signed.before if signed else ():
             if path not in copies.values():
                 self._tree.put(path, content)
+        self._renew(shown)
         self._tree.sync()
+        self._remove_seals()
         if self._seal and not (stands and self._tree.exists(XML_SIGNATURE)):
             self._tree.put(XML_SIGNATURE, self._seal.sign(pointers[XML]))
         for path, content in pointers.items():
@@ -97,6 +105,20 @@ class Pointer:
         for path, content in signed.after if signed else ():
             self._tree.put(path, content)
         self._is_prepared = True
+
+    def _renew(self, shown: Repomd) -> None:
+        """Give records that come back a time of now, by which they are superseded later."""
+        named = {record.href for record in self.standing().records}
+        for record in shown.records:
+            if record.href not in named:
+                self._tree.touch(record.href)
+
+    def _remove_seals(self) -> None:
+        """Remove signatures that nobody makes any more, before what they do not fit."""
+        if self._signer is None:
+            self._tree.remove(TIMESTAMP)
+        if self._seal is None:
+            self._tree.remove(XML_SIGNATURE)
 
     def _prepare(self) -> None:
         if self._signer and not self._is_prepared:

@@ -15,16 +15,18 @@ that replays them comes to the same root.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
 from pyramid_pypi.changes import journal
 from pyramid_pypi.changes.journal import ChangeEntry
 from pyramid_pypi.environment import Environment
+from pyramid_pypi.errors import Refusal
 from pyramid_pypi.formats import hash_tree
 from pyramid_pypi.formats.events import EventUnreadable
 from pyramid_pypi.formats.hash_tree import Entry, TreeUnreadable
@@ -51,7 +53,8 @@ SHARDS_ROOM = "repodata/t"
 _OWN = ("shards", "companions", "changes")
 _AT_A_TIME = 1000
 _LEAST_APART_S = 1.0
-_READER_WAITS_S = 2.0
+_READER_WAITS_S = 0.2
+_SOON_MADE = 1000  # changes that a reader can wait for until the first pointer
 
 Resting = Callable[[], AbstractContextManager[int]]
 """Holds the publishing of pages, and tells the serial that all of them show."""
@@ -81,9 +84,10 @@ class Repository:
         self._segments = Segments(environment.tree)
         self._turn = Turn(environment.settings.data_dir / "repository.lock")
         self._ended = -_LEAST_APART_S
-        self._marked: set[ProjectName] = set()
-        # Entries of all pages, while the whole tree is written at once.
-        self._written: Mapping[str, Entry] | None = None
+        self._marked: dict[ProjectName, int] = {}
+        self._marks = itertools.count()
+        # Entries of all pages and their serial, while the whole tree is written at once.
+        self._written: tuple[int, Mapping[str, Entry]] | None = None
 
     @property
     def serial(self) -> int:
@@ -104,25 +108,40 @@ class Repository:
         """Bring the pointer up to date if it lags, for a reader who asks for it.
 
         Not more often than once a second: its time, in whole seconds, has to grow.  What
-        may take long is left to the clock.
+        may take long is left to the clock, and so is to tell that it cannot be signed.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: as `refresh`.
         """
-        if time.monotonic() - self._ended < _LEAST_APART_S:
+        if not self._is_time():
             return
-        if self.serial >= self._state.published():
+        standing, published = self._pointer.standing(), self._state.published()
+        is_first = not standing.records
+        if standing.serial >= published + is_first or (is_first and published > _SOON_MADE):
             return
-        try:
-            with self._turn.taken(wait_s=_READER_WAITS_S):
-                if time.monotonic() - self._ended >= _LEAST_APART_S:
-                    self._round(briefly=True)
-        except TurnTaken:
-            return
+        with suppress(TurnTaken), self._turn.taken(wait_s=_READER_WAITS_S):
+            if not self._is_time():
+                return
+            try:
+                if is_first:
+                    self._round(whole=True)
+                else:
+                    self._show_pages(standing)
+            except Refusal as refusal:
+                log.debug("the pointer stays as it is: %s", refusal)
+            finally:
+                self._ended = time.monotonic()
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._ended >= _LEAST_APART_S
 
     def mark(self, names: Iterable[ProjectName]) -> None:
         """Have the documents of `names` looked at again, whatever the journal tells.
 
         For those that were written without a change, after they had failed or were torn.
         """
-        self._marked.update(filter(is_normalized, names))
+        for name in filter(is_normalized, names):
+            self._marked[name] = next(self._marks)
 
     def rebuild(self) -> None:
         """Make all of it from the database and the pages, whatever stands.
@@ -131,58 +150,80 @@ class Repository:
             sqlalchemy.exc.DBAPIError, OSError: as `refresh`.
         """
         with self._turn.taken():
-            self._whole.forget()
-            self._pointer.forget()
-            self._round(whole=True, standing=NOTHING)
+            self._rebuild()
 
-    def begin(self, pages: Mapping[str, Entry], *, companions: bool) -> None:
-        """Make all of it for a tree whose `pages` were all written just now.
+    def begin(self, serial: int, pages: Mapping[str, Entry], *, companions: bool) -> None:
+        """Make all of it for a tree whose `pages` were all written just now, at `serial`.
 
         With `companions`, those of every project too; else of whom they stand.
 
         Raises:
             sqlalchemy.exc.DBAPIError, OSError: as `refresh`.
         """
-        self._written = pages
-        try:
-            with self._companions.leaving_out(not companions):
-                self.rebuild()
-        finally:
-            self._written = None
+        with self._turn.taken(), self._companions.leaving_out(not companions):
+            self._written = serial, pages
+            try:
+                self._rebuild()
+            finally:
+                self._written = None
 
-    def _round(
-        self,
-        *,
-        whole: bool = False,
-        briefly: bool = False,
-        standing: Repomd | None = None,
-    ) -> None:
+    def _rebuild(self) -> None:
+        self._whole.forget()
+        self._pointer.forget()
+        self._round(whole=True, standing=NOTHING)
+
+    def _round(self, *, whole: bool = False, standing: Repomd | None = None) -> None:
         if standing is None:
             standing = self._pointer.standing()
-        marked = frozenset(self._marked)
         found = {record.type: record for record in standing.records}
-        if whole or not (briefly or self._whole.is_fresh(self._state.published(), found)):
-            # First, so that no record tells more than the revision.
+        if found:
+            # First, so that nothing of what takes long, or fails, holds up the pages.
+            standing = self._step(standing, found)
+        if whole or not self._whole.is_fresh(self._state.published(), found):
             own = {kind: found[kind] for kind in found if kind in _OWN}
             found = own | self._whole.records(found)
-        shown = self._follow_pages(standing, found, marked)
-        if not briefly:
-            found["companions"] = self._companions.follow(shown, found, marked)
+            # Again, so that no record tells more than the revision.
+            self._step(standing, found)
+        self._ended = time.monotonic()
+
+    def _step(self, standing: Repomd, found: dict[str, Record]) -> Repomd:
+        """Show what pages and companions have become; return it, and note it in `found`."""
+        marked = dict(self._marked)
+        shown = self._follow_pages(standing, found, marked.keys())
+        try:
+            found["companions"] = self._companions.follow(shown, found, marked.keys())
+        except OSError:
+            log.exception("companions stay as they were; the pages go on")
+            marked.clear()
+        self._show(shown, found)
+        for name, number in marked.items():
+            if self._marked.get(name) == number:
+                del self._marked[name]
+        return shown
+
+    def _show_pages(self, standing: Repomd) -> None:
+        found = {record.type: record for record in standing.records}
+        base = self._base(standing, found)
+        self._show(self._tell(self._advance(base, frozenset()), found), found)
+
+    def _show(self, shown: Repomd, found: Mapping[str, Record]) -> None:
         records = tuple(found[kind] for kind in ORDER if kind in found)
         self._pointer.show(replace(shown, records=records))
-        if not briefly:
-            self._marked -= marked
-        self._ended = time.monotonic()
 
     def _follow_pages(
         self, standing: Repomd, found: dict[str, Record], marked: AbstractSet[ProjectName]
     ) -> Repomd:
         """Bring shards and changes to the present; return its serial and instant."""
         try:
-            reached = self._advance(self._base(standing, found), marked)
+            base = self._base(standing, found) if "shards" in found else self._from_nothing()
+            reached = self._advance(base, marked)
         except (TreeUnreadable, SegmentsUnreadable, EventUnreadable) as error:
             log.warning("the hash tree and the segments are made anew: %s", error)
             reached = self._advance(self._from_nothing(), marked)
+        return self._tell(reached, found)
+
+    def _tell(self, reached: Base, found: dict[str, Record]) -> Repomd:
+        """Put the records of what was reached; return its serial and instant."""
         serial, at = reached.serial, reached.at
         root = hash_tree.root(reached.shards)
         found["shards"] = self._records.json("shards", root, serial, at)
@@ -195,12 +236,12 @@ class Repository:
             self._records.content(found.get(kind)) for kind in ("shards", "changes")
         )
         if shards is None or changes is None:
-            return self._from_nothing()
+            raise TreeUnreadable("a record is lost")
         return Base(standing.serial, standing.at, hash_tree.parse_root(shards), changes)
 
     def _from_nothing(self) -> Base:
-        shown = self._state.published()
-        return from_nothing(self._tree, self._database, self._shards, shown, self._written)
+        serial, pages = self._written or (self._state.published(), None)
+        return from_nothing(self._tree, self._database, self._shards, serial, pages)
 
     def _advance(self, base: Base, marked: AbstractSet[ProjectName]) -> Base:
         # What is committed and not yet published has pages of before: they have to rest.

@@ -10,7 +10,7 @@ from pyramid_pypi.environment import Environment
 from pyramid_pypi.errors import DatabaseEmpty
 from pyramid_pypi.formats.simple import serial_of
 from pyramid_pypi.models.journal import ChangeKind
-from pyramid_pypi.publishing import documents
+from pyramid_pypi.publishing import documents, pointer
 from pyramid_pypi.publishing.state import State
 from pyramid_pypi.publishing.turns import Turn
 from pyramid_pypi.values.names import ProjectName
@@ -27,7 +27,8 @@ def reconcile(environment: Environment, state: State, turn: Turn) -> int:
     Raises:
         DatabaseEmpty: nothing was ever committed to it, so it is not the tree's.
     """
-    shown = state.published()  # before the journal, which others make longer meanwhile
+    # Before the journal, which others make longer meanwhile.
+    shown = max(state.published(), pointer.standing(environment.tree).serial)
     newest = _newest(environment)
     if shown > newest:
         with turn.taken():

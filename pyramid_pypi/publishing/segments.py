@@ -6,7 +6,8 @@ in how many rounds they were written.  So a feed built anew is the same, byte fo
 - The hour of a change is that of the latest instant up to it in the order of serials, so
   that a clock set back reopens nothing.
 - A period ends when a change of a later hour comes, or the one after 1,024 changes; with
-  it its day or week, if the change is of a later one.
+  it its day or week, if the change is of a later one, or if what it tells comes to 16 or
+  128 MiB: a week of imports is several, each of which a reader can hold.
 - Within the open period every 32 changes are a segment.  The last one, the *tail*, is
   written anew under another name with each round, as a file never changes.
 """
@@ -22,8 +23,10 @@ from pyramid_pypi.formats import events, segment_lists, segments
 from pyramid_pypi.formats.compression import gunzip_bytes, gzip_bytes
 from pyramid_pypi.formats.events import Event
 from pyramid_pypi.formats.segments import (
+    DAY_BYTES,
     PERIOD_CHANGES,
     SEGMENT_CHANGES,
+    WEEK_BYTES,
     Kind,
     Periods,
     Record,
@@ -151,10 +154,12 @@ class _Chain:
         ended_at = self._latest
         hour = self._end_hour(_hour(ended_at))
         spans = [*self._periods.spans, hour]
-        if _day(latest) != _day(ended_at):
+        if _day(latest) != _day(ended_at) or _open_bytes(spans, "hour", "day") >= DAY_BYTES:
             spans = self._merge(spans, "hour", "day", _day(ended_at))
-        if _week(latest) != _week(ended_at):
-            spans = self._merge(spans, "day", "week", _week(ended_at))
+            # A week is of whole days, so it ends with one.
+            is_full = _open_bytes(spans, "day", "week") >= WEEK_BYTES
+            if is_full or _week(latest) != _week(ended_at):
+                spans = self._merge(spans, "day", "week", _week(ended_at))
         self._periods = Periods(tuple(spans))
         self._full, self._lines = (), []
 
@@ -167,41 +172,48 @@ class _Chain:
         content += b"".join(line.content for line in self._lines)
         names = {project: serial for project, serial in told if project}
         first = told[0][1]
-        return self._span("hour", first, self.serial, gzip_bytes(content), start, names)
+        packed = gzip_bytes(content)
+        return self._period("hour", first, self.serial, packed, start, names, len(content))
 
     def _merge(self, spans: list[Span], part: Kind, kind: Kind, start: datetime) -> list[Span]:
-        """Return `spans` with the period of `kind` that began at `start` added.
+        """Return `spans` with the period of `kind` added that ends now.
 
         Its parts stay, those of the periods of `kind` before it go.  Its events are those
         of its parts, one gzip member after the other: nothing is unpacked.
         """
-        parts = [span for span in spans if span.kind == part and _starts(span) >= start]
+        parts = _open_parts(spans, part, kind)
         content = b"".join(read(self._tree, span.path, span.events) for span in parts)
         names: dict[str, int] = {}
         for span in parts:
             if span.names:
                 packed = read(self._tree, span.names_path, span.names)
                 names |= segment_lists.parse_names(packed)
-        whole = self._span(kind, parts[0].first, parts[-1].last, content, start, names)
+        first, last = parts[0].first, parts[-1].last
+        open_size_bytes = sum(span.open_size_bytes or 0 for span in parts)
+        whole = self._period(kind, first, last, content, start, names, open_size_bytes)
         others = [span for span in spans if span.kind != part]
         return sorted([*others, whole, *parts], key=_place)
 
-    def _span(
+    def _period(
         self,
         kind: Kind,
         first: int,
         last: int,
         content: bytes,
-        start: datetime | None = None,
-        names: dict[str, int] | None = None,
+        start: datetime,
+        names: dict[str, int],
+        open_size_bytes: int,
     ) -> Span:
-        span = Span(kind, first, last, segments.digest_of(content), start)
-        self._put(span.path, content)
-        if names is None:
-            return span
+        span = self._span(kind, first, last, content)
         packed = segment_lists.names(names)
         self._put(span.names_path, packed)
-        return Span(kind, first, last, span.events, start, segments.digest_of(packed))
+        digest = segments.digest_of(packed)
+        return Span(kind, first, last, span.events, start, digest, open_size_bytes)
+
+    def _span(self, kind: Kind, first: int, last: int, content: bytes) -> Span:
+        span = Span(kind, first, last, segments.digest_of(content))
+        self._put(span.path, content)
+        return span
 
     def _put(self, path: str, content: bytes) -> None:
         # What stands already keeps its time, by which it is known since when.
@@ -216,8 +228,15 @@ def _place(span: Span) -> tuple[int, int]:
     return _ORDER[span.kind], span.first
 
 
-def _starts(span: Span) -> datetime:
-    return span.start or _BEGINNING
+def _open_parts(spans: Sequence[Span], part: Kind, kind: Kind) -> list[Span]:
+    """Return those of the kind `part` that are in no period of `kind` yet."""
+    ended = max((span.last for span in spans if span.kind == kind), default=0)
+    return [span for span in spans if span.kind == part and span.first > ended]
+
+
+def _open_bytes(spans: Sequence[Span], part: Kind, kind: Kind) -> int:
+    parts = _open_parts(spans, part, kind)
+    return sum(span.open_size_bytes or 0 for span in parts)
 
 
 def _hour(at: datetime) -> datetime:

@@ -214,10 +214,14 @@ class Signer:
 
     def _refuse_another(self, charter: Charter) -> None:
         """Refuse keys that are not, or no longer, those of the root in the tree."""
-        newest = charter.root.signed.version
+        known = {
+            "root": charter.root.signed.version,
+            "targets": charter.targets.signed.version,
+        }
         for version, role in charters.numbers(self._tree.root / ROOM):
-            if role == "root" and version > newest:
-                raise KeysUnusable(f"the tree has root {version}, the key folder {newest}")
+            if version > known[role]:
+                told = f"the tree has {role} {version}, the key folder {known[role]}"
+                raise KeysUnusable(told)
         for path, content in charters.roots(self._signed, charter):
             if self._tree.read(path) not in (None, content):
                 raise KeysUnusable(f"{path} of the tree is not that of the key folder")

@@ -12,17 +12,18 @@ from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.manifest import SITE_SHADOWS
 from pyramid_pypi.formats.repomd import Repomd, RepomdUnreadable
 from pyramid_pypi.publishing import documents, segment_files
-from pyramid_pypi.publishing.pointer import JSON
+from pyramid_pypi.publishing.pointer import JSON, XML
+from pyramid_pypi.publishing.signing import hash_named, shown_by
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 
 _SHADOWED_ROOMS = ("simple", "projects", "pypi", "repodata/t", "repodata/p")
-# <sha256>-primary.xml.gz, <sha256>.repomd.xml, 1790000000.snapshot.json; never those of
+_RECORD = re.compile(r"[0-9a-f]{64}(-.+)")  # <sha256>-primary.xml.gz
+# What each round leaves: <sha256>-shards.json, <sha256>.repomd.xml, N.snapshot.json; never
 # root and targets, which clients walk from the first on.
-_RECORD = re.compile(r"[0-9a-f]{64}(-.+)")
-_COPY = re.compile(r"[0-9a-f]{64}([.].+)")
-_ROUND = re.compile(r"[0-9]+(\.(?:snapshot|repomd)\.json)")
-_KEEP_ROUNDS_S = 4 * 3600
+_OF_ROUND = re.compile(r"[0-9a-f]{64}(-(?:shards|companions|changes)\.json|[.].+)")
+_SIGNED = re.compile(r"[0-9]+(\.(?:snapshot|repomd)\.json)")
+_KEEP_ROUNDS_S = 6 * 3600
 
 
 def sweep(environment: Environment) -> int:
@@ -32,17 +33,19 @@ def sweep(environment: Environment) -> int:
         OSError: a folder cannot be read.
     """
     tree, keep_s = environment.tree, environment.settings.publish_keep_s
-    before = environment.clock().timestamp() - keep_s
-    removed = sum(tree.sweep(room, keep_s=keep_s) for room in _SHADOWED_ROOMS)
     standing = _standing(tree)
     if standing is None:
-        return removed  # what is named is not known, so nothing is known to be superseded
-    current = {Path(record.href).name for record in standing.records}
-    removed += _sweep_named(tree.root / "repodata", _RECORD, current, before)
-    # Of each round of signing: only who reads just now needs those of before.
-    recently = environment.clock().timestamp() - min(keep_s, _KEEP_ROUNDS_S)
-    removed += _sweep_named(tree.root / "tuf", _ROUND, set(), recently)
-    removed += _sweep_named(tree.root / "repodata", _COPY, set(), recently)
+        return 0  # what is named is not known, so nothing is known to be superseded
+    now = environment.clock().timestamp()
+    # What the pointer names may be superseded already, and is wanted while it stands.
+    pointed = tree.mtime(JSON) - 1
+    before, recently = (min(now - s, pointed) for s in (keep_s, min(keep_s, _KEEP_ROUNDS_S)))
+    removed = sum(tree.sweep(room, keep_s=int(now - before)) for room in _SHADOWED_ROOMS)
+    current = _current(tree, standing)
+    repodata = tree.root / "repodata"
+    removed += _sweep_named(repodata, _RECORD, current, before)
+    removed += _sweep_named(repodata, _OF_ROUND, current, recently)
+    removed += _sweep_named(tree.root / "tuf", _SIGNED, current, recently)
     removed += _sweep_site(tree, before)
     for path in _segments(tree, standing, before):
         tree.remove(path)
@@ -56,6 +59,17 @@ def _standing(tree: Tree) -> Repomd | None:
         return repomd.parse_json(content) if content else None
     except RepomdUnreadable:
         return None
+
+
+def _current(tree: Tree, standing: Repomd) -> set[str]:
+    """Return the names of the files that the pointer and its signatures lead to."""
+    current = {Path(record.href).name for record in standing.records}
+    for path in (XML, JSON):
+        current.add(Path(hash_named(path, tree.read(path) or b"")).name)
+    signed = shown_by(tree)
+    if signed:
+        current |= {f"{signed.version}.{role}.json" for role in ("snapshot", "repomd")}
+    return current
 
 
 def _segments(tree: Tree, standing: Repomd, before: float) -> list[str]:

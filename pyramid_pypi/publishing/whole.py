@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 KINDS = ("primary", "filelists", "other", "projects", "site", "mirrors")
 _EVERY_KIND = frozenset(KINDS).union(f"{kind}_db" for kind in documents.PACKAGE_KINDS)
 _BYTES_PER_S = 25_000  # kept for two days: some 4 GB at most
+_LARGE_S = 10.0
 _REST = 20.0  # times what the writing took of the processor, before it is done again
 
 
@@ -40,6 +41,7 @@ class Whole:
     def __init__(self, environment: Environment, lists: Lists) -> None:
         settings = environment.settings
         self._tree = environment.tree
+        self._clock = environment.clock
         self._database = environment.database
         self._least_apart_s = settings.publish_lists_s
         self._lists = lists
@@ -59,7 +61,15 @@ class Whole:
         if not all(kind in found for kind in KINDS) or has_twins != self._with_sqlite:
             return False
         shows = all(found[kind].serial == serial for kind in KINDS)
-        return shows or time.monotonic() < self._due
+        return shows or time.monotonic() < self._due or self._rest(found)
+
+    def _rest(self, found: Mapping[str, Record]) -> bool:
+        """Tell whether large records, of another process perhaps, have not stood long."""
+        rest_s = sum(found[kind].size_bytes for kind in KINDS) / _BYTES_PER_S
+        if rest_s < _LARGE_S:
+            return False
+        written = max(self._tree.mtime(found[kind].href) for kind in KINDS)
+        return self._clock().timestamp() < written + rest_s
 
     def forget(self) -> None:
         """Have the next records made from the database alone."""

@@ -70,16 +70,23 @@ class Tree:
         """
         _replace(str(file), f"{self._root}{path}")
 
+    def touch(self, path: str) -> None:
+        """Give the document at `path` a time of now, if there is one."""
+        now = int(self._clock().timestamp())
+        with suppress(FileNotFoundError):
+            os.utime(self.root / path, (now, now))
+
     def link(self, path: str, shadow: str) -> None:
         """Show the version that stands at `path` at the path `shadow` too.
 
         Raises:
             FileNotFoundError: nothing stands at `path`.
         """
-        with suppress(FileExistsError):
-            shadows.entering(
-                f"{self._root}{shadow}", lambda to: os.link(f"{self._root}{path}", to)
-            )
+        temporary = str(self._spool.new_path())
+        os.link(f"{self._root}{path}", temporary)
+        # One that has come back is a name of this version too, which dies with it.
+        shadows.entering(f"{self._root}{shadow}", lambda to: os.replace(temporary, to))
+        Path(temporary).unlink(missing_ok=True)  # the two were one file already
 
     def holds(self, path: str, content: bytes) -> bool:
         """Tell whether the stable `path` shows just `content` already."""

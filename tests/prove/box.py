@@ -1,7 +1,7 @@
 """PyPI in a box: an index of any size built from nothing, and what one more file costs then.
 
 Its rows are put into the database straight away (`tests.prove.box_rows`); all else is what
-`pyramid-pypi publish --rebuild --without-companions` does.  Then files are added one by
+`pyramid-pypi publish --rebuild` does but for companions.  Then files are added one by
 one, each followed by a round of its own: what the round takes must not grow with the
 index.  Project pages and the like are left to be written when they are asked for, so the
 hash tree of companions is measured apart, full, of made-up manifests.

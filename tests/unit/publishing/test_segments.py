@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,6 +58,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "SEGMENT_CHANGES", 3)
     monkeypatch.setattr(publishing, "PERIOD_CHANGES", 8)
+    # Five changes or so make a day, and twelve a week.
+    monkeypatch.setattr(publishing, "DAY_BYTES", 1200)
+    monkeypatch.setattr(publishing, "WEEK_BYTES", 3000)
 
 
 class Feed:
@@ -152,6 +156,34 @@ def assert_periods_name_what_changed(feed: Feed, changes: list[ChangeEntry]) -> 
         within = [c for c in changes if span.first <= c.serial <= span.last]
         names = {c.project: c.serial for c in within if c.project}
         assert segment_lists.parse_names(feed.tree.read(span.names_path) or b"") == names
+
+
+@pytest.mark.usefixtures("small")
+def test_a_busy_week_is_several(tmp_path: Path) -> None:
+    """None unpacks to more than a reader holds, and each says to how much."""
+    feed = Feed(tmp_path)
+    changes = journal(*[(0, 0.2)] * 200)
+    feed.extend(changes)
+    spans = feed.periods.spans
+    kinds = [span.kind for span in spans]
+    assert kinds.count("week") > 5
+    assert {span.start for span in spans if span.kind == "week"} == {
+        START.replace(day=28, hour=0, minute=0)
+    }
+    line_bytes = max(len(events.line(event_of(one))) for one in changes)
+    for span in spans:
+        unpacked = gunzip_bytes(feed.tree.read(span.path) or b"", span.most_open_bytes)
+        assert len(unpacked) == span.open_size_bytes
+        assert len(unpacked) < 3000 + 1200 + 2 * 8 * line_bytes
+    assert len(feed.tree.read(feed.record.periods_path or "") or b"") < 25_000
+    assert feed.follow(0) == list(range(1, 201))
+    assert len(formats.covering(feed.record, feed.periods, 0)) < kinds.count("week") + 8
+
+
+def test_no_file_of_changes_is_too_large_for_readers() -> None:
+    hour_bytes = formats.PERIOD_CHANGES * events.MAX_LINE_BYTES
+    day_bytes = formats.DAY_BYTES + hour_bytes
+    assert formats.WEEK_BYTES + day_bytes <= formats.MAX_OPEN_BYTES
 
 
 def test_with_the_true_bounds(tmp_path: Path) -> None:
@@ -419,7 +451,15 @@ def test_a_record_that_lies(documents: tuple[bytes, bytes], lie: dict[str, objec
 
 @pytest.mark.parametrize(
     "lie",
-    [{"from": 0}, {"from": 7, "to": 6}, {"kind": "year"}, {"start": "x"}, {"names": None}],
+    [
+        {"from": 0},
+        {"from": 7, "to": 6},
+        {"kind": "year"},
+        {"start": "x"},
+        {"names": None},
+        {"open_size": 2**40},
+        {"open_size": -1},
+    ],
     ids=str,
 )
 def test_periods_that_lie(documents: tuple[bytes, bytes], lie: dict[str, object]) -> None:
@@ -461,6 +501,54 @@ def test_a_feed_with_a_hole_is_refused(documents: tuple[bytes, bytes]) -> None:
         formats.covering(short, None, record.serial)
     with pytest.raises(SegmentsUnreadable):
         formats.covering(record, None, 0)
+
+
+def naive_step(spans: Sequence[Span], wanted: int) -> Span | None:
+    """Look at every span; what `covering` does by bisection."""
+    here, around, later = [], [], []
+    before: dict[str, int] = {}
+    for span in sorted(spans, key=lambda span: span.first):
+        if span.first < wanted <= span.last:
+            around.append(span)
+        elif span.first == wanted or before.get(span.kind, wanted) < wanted < span.first:
+            here.append(span)
+        elif span.first > wanted:
+            later.append(span)
+        before[span.kind] = span.last
+    if here:
+        return max(here, key=lambda span: span.last)
+    if around:
+        return min(around, key=lambda span: span.last - span.first)
+    return min(later, key=lambda span: (span.first, -span.last), default=None)
+
+
+@settings(deadline=None)
+@given(gaps=st.lists(GAPS, min_size=1, max_size=60), since=st.integers(0, 400))
+def test_the_way_is_that_of_looking_at_every_span(
+    tmp_path_factory: pytest.TempPathFactory, gaps: list[tuple[int, float]], since: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch)
+        feed = Feed(tmp_path_factory.mktemp("feed"))
+        feed.extend(journal(*gaps))
+    spans = [*feed.periods.spans, *feed.periods.segments, *feed.record.segments]
+    way, at = [], since
+    while at < feed.record.serial:
+        step = naive_step(spans, at + 1)
+        assert step is not None
+        way.append(step)
+        at = step.last
+    assert formats.covering(feed.record, feed.periods, since) == tuple(way)
+
+
+def test_a_long_way_is_found_fast() -> None:
+    digest = formats.Digest("a" * 64, 1)
+    weeks = tuple(Span("week", n, n, digest, START, digest, 1) for n in range(1, 20_001))
+    tail = (Span("segment", 20_001, 20_001, digest),)
+    record = Record(20_001, START, START, tail, digest)
+    began = time.process_time()
+    assert len(formats.covering(record, Periods(weeks), 0)) == 20_001
+    assert time.process_time() - began < 2  # by looking at every span half a minute
 
 
 def test_events_say_what_the_journal_says() -> None:
