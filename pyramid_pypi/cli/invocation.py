@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from configparser import ConfigParser, Error, NoSectionError
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 FAILURE = 1
 FINDINGS = 3
 _SECTION = "app:main"
+# Controls but the newline, marks of direction, what has no width, halves of characters.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
 _UNLIMITED_WIDTH = 10_000  # columns; a pipe has no edge to wrap at
 
 
@@ -66,12 +72,12 @@ class Invocation:
     def say(self, sentence: str) -> None:
         """Tell people on standard error, unless they asked for quiet."""
         if not self.quiet:
-            click.echo(sentence, err=True)
+            click.echo(printable(sentence), err=True)
 
     def explain(self, sentence: str) -> None:
         """Tell those who asked to hear more."""
         if self.verbose:
-            click.echo(sentence, err=True)
+            click.echo(printable(sentence), err=True)
 
     def confirm(self, question: str) -> None:
         """Ask before something that cannot be taken back; end the program on a no."""
@@ -81,12 +87,21 @@ class Invocation:
     def show(self, answer: Mapping[str, Any] | list[dict[str, Any]]) -> None:
         """Print the data a verb was asked for: JSON, or a table, or one line a value."""
         if self.as_json:
-            click.echo(json.dumps(answer, indent=2, ensure_ascii=False, default=str))
+            told = json.dumps(answer, indent=2, ensure_ascii=False, default=str)
+            click.echo(_UNPRINTABLE.sub(_in_json, told))
         elif isinstance(answer, list):
             _print_table(answer)
         else:
             for name, value in answer.items():
                 click.echo(f"{name}: {_text(value)}")
+
+
+def printable(text: str) -> str:
+    """Return `text` with escapes for what would act on a terminal or not show at all.
+
+    The names of files are given by others: an ESC in one could rewrite what is read.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def read_ini(path: Path | None) -> dict[str, str]:
@@ -126,7 +141,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     Console(width=width, markup=False, highlight=False).print(table)
 
 
+def _in_json(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
+
+
 def _text(value: Any) -> str:
+    return printable(_words(value)).replace("\n", "\\n")
+
+
+def _words(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from pyramid_pypi.cli.invocation import FAILURE
+from pyramid_pypi.cli.invocation import FAILURE, printable
 from pyramid_pypi.cli.options import shared_options
 from pyramid_pypi.errors import Refusal
 
@@ -68,7 +68,7 @@ class Verbs(click.Group):
             raise  # click ends quietly when the reader of a pipe has gone
         except (Refusal, OSError) as error:
             reason = f"{error.sentence} [{error.code}]" if isinstance(error, Refusal) else error
-            click.echo(f"pyramid-pypi: {reason}", err=True)
+            click.echo(printable(f"pyramid-pypi: {reason}"), err=True)
             raise click.exceptions.Exit(FAILURE) from error
 
 

@@ -1,41 +1,37 @@
-"""The paths of what changed in a tree since a serial, for ``rsync --files-from``.
+"""The paths of what a copy of a tree lacks, for ``rsync --files-from``.
 
 A copier that is told them need not look at a million folders to find thirty new files.
-Everything is told that the pointer needs to be good in the copy: documents also under their
-hashes, for their stable paths may show the next version already.
+The hash trees of both are descended where they differ, so whatever moved is told, with a
+change in the journal or without.  Everything is told that the pointer needs to be good in
+the copy: documents also under their hashes, for their stable paths may show the next
+version already.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
-from itertools import product
+from datetime import UTC, datetime
 
 from pyramid_pypi.errors import Refusal
-from pyramid_pypi.following import naming, records, trust
-from pyramid_pypi.following.findings import Named, look, shadowed
+from pyramid_pypi.following import naming, trust
 from pyramid_pypi.following.naming import Part
-from pyramid_pypi.following.projects import METADATA, manifest_path, page_path
-from pyramid_pypi.following.sources import Source, SourceUnreadable, read
+from pyramid_pypi.following.pointed_tree import Documents, Elsewhere, PointedTree
+from pyramid_pypi.following.pointing import Pointing, Trusting
+from pyramid_pypi.following.sources import Source, SourceUnreadable, is_safe
+from pyramid_pypi.following.trust import Pointer, TrustRefused
 from pyramid_pypi.following.walking import ROOMS
-from pyramid_pypi.formats import (
-    hash_tree,
-    manifest,
-    repomd,
-    segment_lists,
-    segments,
-    simple_parse,
+from pyramid_pypi.formats import repomd
+from pyramid_pypi.formats.hash_tree import Entry
+from pyramid_pypi.formats.hash_tree_difference import (
+    Difference,
+    NodeChange,
+    ProjectChange,
+    differences,
 )
-from pyramid_pypi.formats.events import Event
-from pyramid_pypi.formats.hash_tree import Entry, Root, digits, node_path
-from pyramid_pypi.formats.hash_tree_difference import NodeChange, differences
 from pyramid_pypi.formats.hash_tree_edit import EMPTY
-from pyramid_pypi.formats.manifest import Manifest
-from pyramid_pypi.formats.simple_parse import Read
-from pyramid_pypi.values.digests import file_path, sha256_hex
-from pyramid_pypi.values.paths import is_relative_path
+from pyramid_pypi.formats.repomd import Repomd
+from pyramid_pypi.values.digests import sha256_hex
+from pyramid_pypi.values.instants import Clock
 
 POINTERS = (
     "repodata/repomd.xml.key",
@@ -46,255 +42,171 @@ POINTERS = (
 )
 """What a copier puts in place last, in this order."""
 
-_CREATED, _DELETED, _FILE_DELETED = "project-created", "project-deleted", "file-deleted"
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z", re.ASCII)
-_MOST_ROOTS = 1000
-
 
 class ChangedPaths:
-    """What changed in `source` after the serial `since`.
+    """What the folder `copy` lacks to show what `pointer`, one of `source`, names.
 
-    With `pointers`, a folder that holds the pointers alone, it is what they name and not
-    what the pointers of `source` do, which may have been replaced meanwhile.
+    `tells_pointers` unless the copier has them already.
+
+    Raises:
+        TrustRefused: the copy shows a later state.
     """
 
-    def __init__(self, source: Source, since: int, pointers: Source | None = None) -> None:
-        self._source = source
-        self._since = since
-        self._pointers = pointers or source
-        self._has_own = pointers is None
-        self._pointer = trust.unsigned_pointer(self._pointers)
-        self._repomd = self._pointer.repomd
-        self._read: dict[str, bytes] = {}
-        self._nodes: dict[str, Part] = {}
+    def __init__(
+        self, source: Source, copy: Source, pointer: Pointer, *, tells_pointers: bool = True
+    ) -> None:
+        self._before = PointedTree(copy, _repomd(copy))
+        self._after = PointedTree(source, pointer.repomd)
+        self._pointer = pointer
+        self._tells_pointers = tells_pointers
+        if self._before.serial > self._after.serial:
+            reason = f"it shows serial {self._after.serial}, the copy {self._before.serial}"
+            raise TrustRefused(trust.POINTER, reason, is_rollback=True)
 
     @property
     def serial(self) -> int:
-        """Return the serial that a copy shows once it has the paths."""
-        return self._repomd.serial
+        """Return the serial that the copy shows once it has the paths."""
+        return self._after.serial
 
     def present(self) -> Iterator[str]:
         """Yield the path of everything that changed, what names others after it.
 
-        The pointers come last, unless the caller has them already.
-
         Raises:
-            SourceUnreadable: a document is lost, or no changes lead on from `since`.
+            SourceUnreadable: a document is lost.
+            Refusal: a document is not what it should be.
         """
-        for name in self._names:
-            page = self._page(name)
-            if page is not None:
-                yield from naming.file_paths(page[1].page.files)
-                yield from _paths(naming.of_page(name, page[0], page[1]))
-            known = self._manifest(name)
-            if known is not None:
-                yield from _paths(naming.of_manifest(name, *known))
-        for kind in ROOMS:
-            self._all_nodes_if_deeper(kind)
-        yield from _paths(self._nodes.values())
-        yield from _paths(self._top)
-        yield from self._signed()
-        if self._has_own:
-            yield from POINTERS
+        return map(_safe, self._present())
 
     def gone(self) -> Iterator[str]:
-        """Yield the path of everything that was deleted; folders of deleted projects too.
+        """Yield the path of everything that is no more; folders of deleted projects too.
 
         Superseded versions are not told, which a copier may remove by their age.
 
         Raises:
-            SourceUnreadable: as `present`.
+            SourceUnreadable, Refusal: as `present`.
         """
+        return map(_safe, self._gone())
+
+    def _present(self) -> Iterator[str]:
+        nodes: list[Part] = []
         for kind in ROOMS:
-            yield from self._nodes_gone(kind)
-        for name in self._names:
-            page, known = self._page(name), self._manifest(name)
-            if page is None:
-                yield from (f"{room}/{name}" for room in ("simple", "projects", "pypi"))
-            else:
-                parts = naming.of_page(name, *page)
-                yield from (part.twin_path for part in parts if not part.has_twin)
-                yield from self._releases_gone(name, page[1], known)
-            yield from self._files_gone(name, page[1] if page else None)
+            for change in self._differences(kind):
+                if change.after is None:
+                    continue
+                if isinstance(change, NodeChange):
+                    nodes.append(naming.of_node(change.path, change.after))
+                    continue
+                parts, files = self._after.documents(kind, change.name, change.after)
+                yield from files
+                yield from _paths(parts)
+        yield from _paths(nodes)
+        yield from _paths(naming.of_top(self._after.repomd, self._after.content))
+        yield from self._signed()
+        if self._tells_pointers:
+            yield from POINTERS
 
-    @cached_property
-    def _events(self) -> list[Event]:
-        record = self._repomd.record("changes")
-        if record is None:
-            raise SourceUnreadable(f"{self._source.name} tells no changes")
-        known = segment_lists.parse_record(self._content(_of_record(record)))
-        older = None
-        if known.periods and known.periods_path:
-            content = self._content(Named(known.periods_path, *known.periods))
-            older = segment_lists.parse_periods(content)
-        found: list[Event] = []
-        for span in segments.covering(known, older, self._since):
-            content = self._content(Named(span.path, *span.events))
-            found += (e for e in records.events_of(content, span) if e.serial > self._since)
-        return found
-
-    @cached_property
-    def _names(self) -> list[str]:
-        return sorted({event.project for event in self._events if event.project})
-
-    @cached_property
-    def _top(self) -> list[Part]:
-        return list(naming.of_top(self._repomd, self._content))
-
-    @cached_property
-    def _roots(self) -> dict[str, Root]:
-        found = {}
+    def _gone(self) -> Iterator[str]:
+        deleted: set[str] = set()
         for kind in ROOMS:
-            record = self._repomd.record(kind)
-            content = self._content(_of_record(record)) if record else None
-            found[kind] = hash_tree.parse_root(content) if content else EMPTY
-        return found
+            nodes, kept = [], set()
+            for change in self._differences(kind):
+                if isinstance(change, ProjectChange):
+                    if change.after is None and self._is_deleted(change.name):
+                        deleted.add(change.name)
+                    if change.before is not None:
+                        yield from self._superseded(kind, change, change.before)
+                elif change.after is None:
+                    nodes.append(change.path)
+                else:
+                    kept.add(change.path)
+            # In a tree of another depth a node may take the place of a leaf.
+            yield from (path for path in nodes if path not in kept)
+        for name in sorted(deleted):
+            yield from (f"{room}/{name}" for room in ("simple", "projects", "pypi"))
 
-    def _page(self, name: str) -> tuple[Entry, Read] | None:
-        entry = self._entry("shards", name)
-        if entry is None:
-            return None
-        content = self._content(shadowed(page_path(name), entry.sha256, entry.size_bytes))
-        return entry, simple_parse.read(content)
+    def _superseded(self, kind: str, change: ProjectChange, before: Entry) -> Iterator[str]:
+        """Yield the paths that the old documents of a project name, and the new ones not."""
+        try:
+            old = self._before.documents(kind, change.name, before)
+        except Refusal:
+            return  # lost in the copy, and with it what it named
+        new: Documents = [], []
+        if change.after is not None:
+            new = self._after.documents(kind, change.name, change.after)
+        kept = {path for part in new[0] for path in part.stable_paths}.union(new[1])
+        had = {path for part in old[0] for path in part.stable_paths}.union(old[1])
+        if kind == "shards":
+            had.update(part.twin_path for part in new[0])
+        yield from sorted(had - kept)
 
-    def _manifest(self, name: str) -> tuple[Entry, Manifest] | None:
-        entry = self._entry("companions", name)
-        if entry is None:
-            return None
-        content = self._content(shadowed(manifest_path(name), entry.sha256, entry.size_bytes))
-        return entry, manifest.parse(content)
+    def _is_deleted(self, name: str) -> bool:
+        return all(self._after.entry(kind, name) is None for kind in ROOMS)
 
-    def _entry(self, kind: str, name: str) -> Entry | None:
-        return self._descent(kind, name)[0]
-
-    def _descent(self, kind: str, name: str) -> tuple[Entry | None, list[str]]:
-        """Return the entry of a project in a hash tree, and the nodes that its way lacks.
-
-        Those that are on the way have changed.
-        """
-        root, room = self._roots[kind], ROOMS[kind]
-        if root.projects is not None:
-            return root.projects.get(name), []
-        way = digits(name, root.depth)
-        paths = [node_path(room, way[: level + 1]) for level in range(root.depth)]
-        children = root.children
-        for level, path in enumerate(paths):
-            entry = children[way[level]]
-            if entry is None:
-                return None, paths[level:]
-            content = self._node(path, entry)
-            if level < root.depth - 1:
-                children = hash_tree.parse_node(content)
-        return hash_tree.parse_leaf(content).get(name), []
-
-    def _node(self, path: str, entry: Entry) -> bytes:
-        self._nodes[path] = naming.of_node(path, entry)
-        if path not in self._read:
-            self._read[path] = self._content(self._nodes[path].named)
-        return self._read[path]
-
-    def _depth_before(self, root: Root) -> int:
-        """Return how deep the tree was, by the number of projects it had."""
-        kinds = [event.kind for event in self._events]
-        before = root.count - kinds.count(_CREATED) + kinds.count(_DELETED)
-        return hash_tree.depth_for(max(0, before))
-
-    def _nodes_gone(self, kind: str) -> Iterator[str]:
-        """Yield the nodes and leaves that are no more, or the folders they were in."""
-        root, room = self._roots[kind], ROOMS[kind]
-        if self._depth_before(root) > root.depth:
-            for way in product(range(hash_tree.FAN_OUT), repeat=root.depth):
-                yield node_path(room, way).removesuffix(".json").rstrip("/")
-        for name in self._names:
-            yield from self._descent(kind, name)[1]
-
-    def _all_nodes_if_deeper(self, kind: str) -> None:
-        """Tell every node if the tree had another depth."""
-        root = self._roots[kind]
-        if self._depth_before(root) != root.depth:
-            for change in differences(EMPTY, root, ROOMS[kind], self._node, self._node):
-                if isinstance(change, NodeChange) and change.after is not None:
-                    self._node(change.path, change.after)
-
-    def _releases_gone(
-        self, name: str, page: Read, known: tuple[Entry, Manifest] | None
-    ) -> Iterator[str]:
-        told = {e.version for e in self._events if e.project == name and e.version}
-        there = known[1].documents if known else {}
-        for version in sorted(told.union(page.page.versions)):
-            path = f"pypi/{name}/{version}/json"
-            if path not in there and is_relative_path(path):
-                yield path
-
-    def _files_gone(self, name: str, page: Read | None) -> Iterator[str]:
-        there = {file.path for file in page.page.files} if page else set()
-        for event in self._events:
-            sha256 = event.details.get("sha256")
-            if event.kind != _FILE_DELETED or event.project != name or event.filename is None:
-                continue
-            if not isinstance(sha256, str) or not _SHA256.match(sha256):
-                continue
-            path = file_path(sha256, event.filename)
-            if path not in there:
-                yield from (path, f"{path}{METADATA}")
+    def _differences(self, kind: str) -> Iterator[Difference]:
+        room, after = ROOMS[kind], self._after.root(kind)
+        try:
+            before = self._before.root(kind)
+            if before is not EMPTY:
+                # To the end before anything is told: the copy may have lost a node.
+                found = differences(before, after, room, self._before.node, self._after.node)
+                return iter(list(found))
+        except Refusal:
+            pass
+        return differences(EMPTY, after, room, self._before.node, self._after.node)
 
     def _signed(self) -> Iterator[str]:
         """Yield the documents of the signatures that never change."""
+        if not self._pointer.is_signed:
+            return
         for path, content in (
             (trust.POINTER, self._pointer.content),
-            (trust.POINTER_XML, repomd.xml(self._repomd)),
+            (trust.POINTER_XML, repomd.xml(self._pointer.repomd)),
         ):
             room, _, name = path.rpartition("/")
             yield f"{room}/{sha256_hex(content)}.{name}"
-        stamp = read(self._pointers, "tuf/timestamp.json", trust.MAX_TUF_BYTES)
-        if stamp is None:
-            return
-        snapshot = f"tuf/{_version(stamp, 'snapshot.json')}.snapshot.json"
-        told = read(self._source, snapshot, trust.MAX_TUF_BYTES)
-        if told is None:
-            raise SourceUnreadable(f"{snapshot} is lost")
-        yield snapshot
-        yield from (
-            f"tuf/{_version(told, f'{role}.json')}.{role}.json"
-            for role in ("repomd", "targets")
-        )
-        for number in range(1, _MOST_ROOTS):
-            path = f"tuf/{number}.root.json"
-            if read(self._source, path, trust.MAX_TUF_BYTES) is None:
-                return
-            yield path
-
-    def _content(self, named: Named) -> bytes:
-        content = look(self._source, named).content
-        if content is None:
-            raise SourceUnreadable(f"{named.path} is lost")
-        return content
+        signed = [path for path in self._pointer.signed if path not in POINTERS]
+        roots = [path for path in signed if path.endswith(".root.json")]
+        newest = max((int(path.split("/")[1].partition(".")[0]) for path in roots), default=0)
+        # Readers of the copy may begin at an earlier root than we.
+        yield from (f"tuf/{number}.root.json" for number in range(1, newest + 1))
+        yield from (path for path in signed if path not in roots)
 
 
-def serial_of(source: Source) -> int:
-    """Return the serial that a copy shows now, 0 for a copy that has nothing yet."""
+def pointed(
+    source: Source, pointers: Source | None, trusting: Trusting, clock: Clock
+) -> Pointer:
+    """Return the pointer of `source`, verified.
+
+    With `pointers`, a folder that holds the pointers alone, the one in there: those of
+    `source` may have been replaced meanwhile.
+
+    Raises:
+        TrustRefused: a signature does not fit or has expired, or there is none; or the
+            pointers are not of one moment.
+        SourceUnreadable, RepomdUnreadable: as `trust.signed_pointer`.
+    """
+    tree = source if pointers is None else Elsewhere(source, pointers, POINTERS)
+    pointer = Pointing(tree, trusting, clock).trusted()
+    for path in pointer.differs:
+        raise TrustRefused(path, "it is of another moment than the signatures; fetch again")
+    return pointer
+
+
+def _repomd(copy: Source) -> Repomd:
+    """Return what a copy shows now; nothing where there is nothing yet."""
     try:
-        return trust.unsigned_pointer(source).repomd.serial
+        return trust.unsigned_pointer(copy).repomd
     except Refusal:
-        return 0
+        return Repomd(0, datetime.fromtimestamp(0, UTC), ())
 
 
-def _of_record(record: repomd.Record) -> Named:
-    return Named(record.href, record.sha256, record.size_bytes)
+def _safe(path: str) -> str:
+    if not is_safe(path):
+        raise SourceUnreadable(f"{path!r} is no path of a tree")
+    return path
 
 
 def _paths(parts: Iterable[Part]) -> Iterator[str]:
     for part in parts:
         yield from part.lasting_paths
         yield from part.stable_paths
-
-
-def _version(content: bytes, name: str) -> int:
-    """Return the version of the document `name` that signed metadata names."""
-    try:
-        version = json.loads(content)["signed"]["meta"][name]["version"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SourceUnreadable(f"no version of {name} is signed") from error
-    if type(version) is not int or not 0 < version < 2**53:
-        raise SourceUnreadable(f"no version of {name} is signed")
-    return version

@@ -70,17 +70,8 @@ class Pointing:
         refused: Finding | None = None
         try:
             self.now = self._signed()
-        except TrustRefused as error:
-            fault = Fault.ROLLBACK if error.is_rollback else Fault.SIGNATURE
-            since = self._source.modified(error.path)
-            refused = Finding(fault, error.path, error.reason, since)
-        except NoSignatures:
-            if not self._trusting.unsigned:
-                refused = Finding(Fault.UNSIGNED, trust.FIRST_ROOT, "nothing here is signed")
-        except SignaturesUnreadable as error:
-            refused = Finding(Fault.UNREADABLE, error.path, error.detail)
-        except RepomdUnreadable as error:
-            refused = Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
+        except (TrustRefused, NoSignatures, SignaturesUnreadable, RepomdUnreadable) as error:
+            refused = self._refused(error)
         if refused is not None:
             yield refused
         if self.now is not None:
@@ -90,10 +81,22 @@ class Pointing:
         except RepomdUnreadable as error:
             yield Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
         except SourceUnreadable as error:
-            is_silent = refused is None or refused.fault in {Fault.UNSIGNED, Fault.UNREADABLE}
-            if is_silent or refused is None:
+            if refused is None or refused.fault in {Fault.UNSIGNED, Fault.UNREADABLE}:
                 raise
             yield Finding(Fault.MISSING, trust.POINTER, error.detail)
+
+    def _refused(self, error: Refusal) -> Finding | None:
+        """Return what is wrong with the signatures; None where nobody asks for any."""
+        if isinstance(error, TrustRefused):
+            fault = Fault.ROLLBACK if error.is_rollback else Fault.SIGNATURE
+            return Finding(fault, error.path, error.reason, self._source.modified(error.path))
+        if isinstance(error, SignaturesUnreadable):
+            return Finding(Fault.UNREADABLE, error.path, error.detail)
+        if isinstance(error, NoSignatures):
+            if self._trusting.unsigned:
+                return None
+            return Finding(Fault.UNSIGNED, trust.FIRST_ROOT, "nothing here is signed")
+        return Finding(Fault.UNREADABLE, trust.POINTER, error.detail)
 
     def has_moved(self, before: Pointer | None) -> bool:
         """Read the pointer again if it shows another state than `before`; tell whether."""

@@ -7,12 +7,19 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pyramid_pypi.errors import Refusal
-from pyramid_pypi.following.findings import Fault, Finding, Named, look, stream
+from pyramid_pypi.following.findings import (
+    MAX_HELD_BYTES,
+    Fault,
+    Finding,
+    Named,
+    look,
+    stream,
+)
 from pyramid_pypi.following.seals import check_seal
 from pyramid_pypi.following.sources import Source, SourceUnreadable
 from pyramid_pypi.following.trust import POINTER, POINTER_XML, Pointer
@@ -21,6 +28,7 @@ from pyramid_pypi.formats.compression import gunzip_bytes
 from pyramid_pypi.formats.events import Event, parse_lines
 from pyramid_pypi.formats.repomd import Record
 from pyramid_pypi.formats.segments import Digest, Periods, SegmentsUnreadable, Span
+from pyramid_pypi.formats.simple_parse import names_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -66,12 +74,16 @@ def check_record(source: Source, record: Record) -> Iterator[Finding]:
             yield Finding(Fault.TWIN, record.href, "unpacked it is not what the pointer says")
 
 
-def check_changes(source: Source, record: Record) -> Iterator[Finding]:
-    """Look at the change feed: that its files are there and lead from first to last."""
+def check_changes(source: Source, record: Record, *, history: bool) -> Iterator[Finding]:
+    """Look at the change feed: that its files are there and lead from first to last.
+
+    Without `history` closed hours, days and weeks are only held to lead on, and not read.
+    """
     spans: list[Span] = []
     yield from read_spans(source, record, spans)
     for span in spans:
-        yield from _check_span(source, span)
+        if history or span.kind == "segment":
+            yield from _check_span(source, span)
 
 
 def read_spans(source: Source, record: Record, spans: list[Span]) -> Iterator[Finding]:
@@ -92,6 +104,18 @@ def read_spans(source: Source, record: Record, spans: list[Span]) -> Iterator[Fi
         yield from _levels(record.href, spans)
     except Refusal as error:
         yield Finding(Fault.GAP, record.href, error.detail)
+
+
+def listed_names(source: Source, record: Record) -> Collection[str]:
+    """Return the projects that the record ``projects`` lists, none if it is lost."""
+    looked = look(source, Named(record.href, record.sha256, record.size_bytes))
+    content = looked.content or b""
+    try:
+        if record.open_size_bytes is not None:
+            content = gunzip_bytes(content, min(record.open_size_bytes, MAX_HELD_BYTES))
+        return names_of(content)
+    except (ValueError, Refusal):
+        return ()
 
 
 def events_of(content: bytes, span: Span) -> Iterator[Event]:

@@ -8,9 +8,13 @@ the wrong one or the right one, whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import trust
@@ -24,7 +28,7 @@ from pyramid_pypi.following.placing import Overlay, put, put_if
 from pyramid_pypi.following.pointing import Pointing, Trusting
 from pyramid_pypi.following.projects import METADATA
 from pyramid_pypi.following.seals import KEY_PATH, SIGNATURE_PATH, check_seal
-from pyramid_pypi.following.signatures import ROOM, check_signatures
+from pyramid_pypi.following.signatures import ROOM, check_signatures, signed_serial
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
 from pyramid_pypi.following.strays import stray_fault, wheel_metadata
 from pyramid_pypi.following.verifying import Progress, Verifier, Wanted
@@ -34,10 +38,18 @@ from pyramid_pypi.values.instants import Clock
 
 _POINTERS = (trust.POINTER, trust.POINTER_XML)
 _PASSES = 8  # what is mended lets more be seen, one level of the tree a pass
+_OF_PROJECT = re.compile(r"(?:simple|projects|pypi)/([^/]+)/.+")
+_ENDS = re.compile(
+    r"packages/|static/|repodata/c/[0-9]{1,16}-|.*/v/[0-9a-f]{64}|.*\.(?:gz|html|asc|key)\Z"
+)
+"""Documents that lead to no other."""
 
 
 class Repairer:
     """Mends one folder."""
+
+    verifier: Verifier
+    """The last look at all that was wanted; there once `findings` has begun."""
 
     def __init__(
         self,
@@ -52,7 +64,6 @@ class Repairer:
         self._wanted = wanted
         self._trusting = trusting
         self._clock = clock
-        self.verifier = self._new_verifier(lambda _done, _of: None)
 
     def findings(self, *, on_progress: Progress = lambda _done, _of: None) -> Iterator[Finding]:
         """Yield each finding, and whether it was mended.
@@ -60,27 +71,47 @@ class Repairer:
         Raises:
             SourceUnreadable: there is no tree in the folder.
         """
-        mended: set[str] = set()
+        told: set[str] = set()
         left: list[Finding] = []
+        wanted: Wanted | None = self._wanted
         for _ in range(_PASSES):
-            self.verifier = self._new_verifier(on_progress)
-            left, has_mended = [], False
-            for finding in list(self.verifier.findings()):
+            if wanted is None:
+                break
+            found = self._look(wanted, on_progress)
+            left, mended = [], set[str]()
+            for finding in found:
                 if not self._mend(finding):
                     left.append(finding)
                     continue
-                has_mended = True
-                if finding.path not in mended:
+                if not finding.superseded:  # else its shadow told what is below
                     mended.add(finding.path)
+                if finding.path not in told:
+                    told.add(finding.path)
                     yield replace(finding, repaired=True)
-            if not has_mended:
-                break
+            wanted = self._next(mended, is_whole=not left)
         yield from left
 
-    def _new_verifier(self, on_progress: Progress) -> Verifier:
-        return Verifier(
-            self._folder, self._wanted, self._trusting, self._clock, on_progress=on_progress
+    def _look(self, wanted: Wanted, on_progress: Progress) -> list[Finding]:
+        verifier = Verifier(
+            self._folder, wanted, self._trusting, self._clock, on_progress=on_progress
         )
+        if wanted is self._wanted:
+            self.verifier = verifier
+        return list(verifier.findings())
+
+    def _next(self, mended: Collection[str], *, is_whole: bool) -> Wanted | None:
+        """Return what to look at again, now that more may be seen; None for nothing.
+
+        A mirror is not read again for one byte: where nothing is left, below what was
+        mended.  What leads to all there is, such as a node, is asked for all again.
+        """
+        leading = [path for path in mended if not _ENDS.match(path)]
+        found = [_OF_PROJECT.match(path) for path in leading]
+        if not leading:
+            return None
+        if is_whole and all(found):
+            return Wanted(names=sorted({one[1] for one in found if one}))
+        return self._wanted
 
     def _mend(self, finding: Finding) -> bool:
         try:
@@ -158,7 +189,7 @@ class Repairer:
             laid = Overlay(self._folder, replaced)
             if path != trust.FIRST_ROOT and path not in replaced:
                 return False
-            if self._is_trusted(laid):
+            if self._is_trusted(laid, signed - wrong):
                 still = {finding.path for finding in check_signatures(laid, signed)}
                 for one in sorted(replaced.keys() - still):
                     put(self._folder, one, replaced[one])
@@ -181,13 +212,26 @@ class Repairer:
         put(self._folder, trust.FIRST_ROOT, root)
         return True
 
-    def _is_trusted(self, laid: Source) -> bool:
-        try:
+    def _is_trusted(self, laid: Source, good: Collection[str]) -> bool:
+        """Tell whether the tree `laid` is trusted, and no older than what is `good` here."""
+        with tempfile.TemporaryDirectory(prefix="pyramid-pypi-mend-") as folder:
             # Not remembered: it is a question, and not what the tree shows.
-            trusting = replace(self._trusting, state=None)
-            return not Pointing(laid, trusting, self._clock).trusted().differs
-        except Refusal:
-            return False
+            asking = Path(folder) / "state"
+            if self._trusting.state is not None and self._trusting.state.is_dir():
+                shutil.copytree(self._trusting.state, asking)
+            try:
+                trusting = replace(self._trusting, state=asking)
+                pointer = Pointing(laid, trusting, self._clock).trusted()
+            except Refusal:
+                return False
+        return not pointer.differs and pointer.repomd.serial >= self._own_serial(good)
+
+    def _own_serial(self, good: Collection[str]) -> int:
+        """Return the newest serial that the folder shows, or that is signed for in it."""
+        serials = [signed_serial(self._folder, path) for path in good]
+        with suppress(Refusal):
+            serials.append(trust.unsigned_pointer(self._folder).repomd.serial)
+        return max(serials, default=0)
 
     def _mend_twin(self, path: str) -> bool:
         """Write a compressed twin anew from its document, which was found to be right."""

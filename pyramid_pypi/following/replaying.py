@@ -6,41 +6,53 @@ tree tells, which is signed.  Where it does not agree, the trees are descended, 
 differs is fetched: at worst everything is.
 
 The pointers are installed last.  Whoever is stopped on the way leaves a copy that shows
-the old state still, and goes on from there.
+the old state still, and goes on from there.  What is gone, goes from the copy too: release
+files just before the pointers, and what was superseded a day after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from pyramid_pypi.errors import Refusal
-from pyramid_pypi.following import projects, trust
+from pyramid_pypi.errors import Kind, Refusal
+from pyramid_pypi.following import clearing, projects, trust
 from pyramid_pypi.following.applying import Unclear, applied, known_page, written
-from pyramid_pypi.following.findings import Named, shadowed
+from pyramid_pypi.following.companions import remove_companions, take_companions
+from pyramid_pypi.following.feed import events_since
+from pyramid_pypi.following.findings import look, shadowed
+from pyramid_pypi.following.installing import install, seal_of
 from pyramid_pypi.following.naming import of_top
-from pyramid_pypi.following.placing import Overlay
 from pyramid_pypi.following.pointing import Pointing, Trusting
-from pyramid_pypi.following.records import events_of
 from pyramid_pypi.following.replica import Replica, TreeReplica, entries
-from pyramid_pypi.following.seals import KEY_PATH, SIGNATURE_PATH, check_seal
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable, read
 from pyramid_pypi.following.trust import Pointer, TrustRefused
 from pyramid_pypi.following.walking import ROOMS
-from pyramid_pypi.formats import manifest, repomd, segment_lists, segments, simple_parse
+from pyramid_pypi.formats import simple_parse
 from pyramid_pypi.formats.events import Event
 from pyramid_pypi.formats.hash_tree import Entry, entry_of
 from pyramid_pypi.formats.hash_tree_edit import Change
-from pyramid_pypi.formats.manifest import Listed, ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record, Repomd
-from pyramid_pypi.formats.segments import SegmentsUnreadable
-from pyramid_pypi.formats.simple import SimplePage
+from pyramid_pypi.formats.simple import SimpleFile, SimplePage
+from pyramid_pypi.formats.simple_parse import PageUnreadable
+from pyramid_pypi.storage import durable
 from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.instants import Clock
 
-_MAX_SEAL_BYTES = 64 * 1024
+
+class ReplayBusy(Refusal):
+    """Another run is bringing the same copy to the present.
+
+    Wait until it has ended: two at once would remove what the other has just put in place.
+    """
+
+    code = "replay.busy"
+    title = "Another run is at work on the copy"
+    kind = Kind.CONFLICT
 
 
 @dataclass(slots=True)
@@ -76,33 +88,54 @@ def replay(
     Args:
         companions: take the other documents of projects too; without them the copy is
             whole for installers only.
-        files: take the release files of changed projects too, before the pages.
+        files: take the release files of changed projects too, before the pages; and remove
+            those that their pages show no more.
         spool: a folder on the same file system for documents on their way; by default one
             beside `folder`.
 
     Raises:
         TrustRefused: the source's signatures are not good, or it is older than the copy.
         SourceUnreadable: something is not to be had; go on later.
+        ReplayBusy: another run is at work on the folder.
         OSError: a document cannot be written.
     """
-    pointer = Pointing(source, trusting, clock).trusted()
+    spool = spool or folder.root.with_name(f"{folder.root.name}.spool")
+    with _alone(spool.with_name(f"{spool.name}.lock")):
+        pointer = Pointing(source, trusting, clock).trusted()
+        replaying = _begun(folder, source, pointer, Tree(folder.root, spool, clock), spool)
+        replaying.pages(files=files)
+        if companions:
+            replaying.companions()
+        replaying.top()
+        replaying.install(clock(), spool.with_name(f"{spool.name}.swept"))
+    replaying.result.fetches = source.tally.fetches
+    replaying.result.bytes = source.tally.bytes
+    return replaying.result
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(durable.locked(lock, wait_s=0))
+        except BlockingIOError as error:
+            raise ReplayBusy(f"it holds {lock}") from error
+        yield
+
+
+def _begun(
+    folder: FolderSource, source: Source, pointer: Pointer, tree: Tree, spool: Path
+) -> _Replaying:
+    seal = seal_of(source, pointer)
     own = _own(folder)
     before = own.serial if own else 0
     if before > pointer.repomd.serial:
         reason = f"it shows serial {pointer.repomd.serial}, the copy {before}"
         raise TrustRefused(trust.POINTER, reason, is_rollback=True)
-    spool = spool or folder.root.with_name(f"{folder.root.name}.spool")
     Spool(spool).prepare()
-    replica = Replica(folder, source, Tree(folder.root, spool, clock))
-    replaying = _Replaying(replica, own, pointer, Result(before, pointer.repomd.serial))
-    replaying.pages(files=files)
-    if companions:
-        replaying.companions()
-    replaying.top()
-    replaying.install()
-    replaying.result.fetches = source.tally.fetches
-    replaying.result.bytes = source.tally.bytes
-    return replaying.result
+    replica = Replica(folder, source, tree)
+    return _Replaying(replica, own, pointer, seal, Result(before, pointer.repomd.serial))
 
 
 def _own(folder: FolderSource) -> Repomd | None:
@@ -117,7 +150,11 @@ class _Replaying:
     replica: Replica
     own: Repomd | None
     pointer: Pointer
+    seal: Mapping[str, bytes]
     result: Result
+    _named: set[str] = field(default_factory=set)
+    """The paths of the top, which the pointer leads to."""
+    _gone: list[SimpleFile] = field(default_factory=list)
 
     def pages(self, *, files: bool) -> None:
         """Bring the pages of projects to the present, and the hash tree over them."""
@@ -134,18 +171,43 @@ class _Replaying:
         differing = tree.changes()
         for name in sorted(derived.keys() - differing.keys()):
             page = self._derived(name, events[name])
+            if files:
+                self._change_files(tree, name, page)
             if page is None:
                 self._remove_pages(name)
                 continue
-            if files:
-                self.replica.take_files(page.files)
             self._put_page(name, *written(page))
             self.result.derived += 1
         for name, entry in entries(differing):
-            self._fetch_page(name, entry, files=files)
+            self._fetch_page(tree, name, entry, files=files)
         for name in (name for name, entry in differing.items() if entry is None):
+            if files:
+                self._change_files(tree, name, None)
             self._remove_pages(name)
         tree.install()
+
+    def _change_files(self, tree: TreeReplica, name: str, page: SimplePage | None) -> None:
+        """Take the release files of a project; note those that its page shows no more.
+
+        A page in quarantine shows none.  They are fetched again when that is over.
+        """
+        after = page.files if page else ()
+        self.replica.take_files(after)
+        there = {file.path for file in after}
+        self._gone += (one for one in self._files_before(tree, name) if one.path not in there)
+
+    def _files_before(self, tree: TreeReplica, name: str) -> Collection[SimpleFile]:
+        """Return the files that the copy's own state names; believed as far as its tree is."""
+        entry = tree.entry_before(name)
+        if entry is None:
+            return ()
+        named = shadowed(projects.page_path(name), entry.sha256, entry.size_bytes)
+        content = look(self.replica.folder, named).content
+        try:
+            page = simple_parse.parse(content) if content is not None else None
+        except PageUnreadable:
+            return ()
+        return page.files if page is not None and page.name == name else ()
 
     def companions(self) -> None:
         """Bring the other documents of projects to the present."""
@@ -154,53 +216,26 @@ class _Replaying:
         tree = self._tree("companions")
         differing = tree.changes()
         for name, entry in sorted(differing.items()):
-            before = self._listed(name)
-            wanted = self._fetch_companions(name, entry) if entry else {}
-            for path in before.keys() - wanted.keys():
-                self.replica.tree.remove(path)
-            if entry is None:
-                self.replica.tree.remove(projects.manifest_path(name))
+            wanted = take_companions(self.replica, name, entry) if entry else set()
+            remove_companions(self.replica, name, keeping=wanted)
         tree.install()
 
     def top(self) -> None:
         """Have every record in place, and what the records name apart from projects."""
         for part in of_top(self.pointer.repomd, self.replica.fetched):
             self.replica.take(part.named, twin=part.has_twin)
+            self._named.update(part.lasting_paths)
 
-    def install(self) -> None:
-        """Put the signed documents and, last of all, the pointers in place."""
-        tree, pointer = self.replica.tree, self.pointer
-        contents = {
-            trust.POINTER_XML: repomd.xml(pointer.repomd),
-            trust.POINTER: pointer.content,
-        }
-        last = {**contents, **{p: c for p, c in pointer.signed.items() if p == trust.TIMESTAMP}}
-        first = {path: c for path, c in pointer.signed.items() if path not in last}
-        for path, (sha256, _) in pointer.targets.items():
+    def install(self, at: datetime, mark: Path) -> None:
+        """Put the pointers in place; remove what is gone before, what is superseded after."""
+        self.replica.remove_files(self._gone)
+        install(self.replica, self.pointer, self.seal)
+        self._named.update(self.pointer.signed)
+        for path, (sha256, _) in self.pointer.targets.items():
             room, _, name = path.rpartition("/")
-            first[f"{room}/{sha256}.{name}"] = contents[path]
-        for path, content in first.items():
-            if not tree.holds(path, content):
-                tree.put(path, content)
-        tree.sync()
-        self._install_seal(contents)
-        for path, content in last.items():
-            if not tree.holds(path, content):
-                tree.put(path, content)
-
-    def _install_seal(self, contents: Mapping[str, bytes]) -> None:
-        """Put the OpenPGP signature in place if it is of just this pointer."""
-        found = {
-            path: content
-            for path in (KEY_PATH, SIGNATURE_PATH)
-            if (content := read(self.replica.source, path, _MAX_SEAL_BYTES)) is not None
-        }
-        laid = Overlay(self.replica.folder, found)
-        if len(found) < 2 or any(check_seal(laid, contents[trust.POINTER_XML])):
-            self.replica.tree.remove(SIGNATURE_PATH)
-            return
-        for path, content in found.items():
-            self.replica.tree.put(path, content)
+            self._named.add(f"{room}/{sha256}.{name}")
+        clearing.clear(self.replica.tree, self._named, at)
+        clearing.sweep(self.replica.tree, mark, at)
 
     def _tree(self, kind: str) -> TreeReplica:
         own = self.own.record(kind) if self.own else None
@@ -218,25 +253,13 @@ class _Replaying:
         if self.own is None:
             return found
         try:
-            for event in self._every_event(self.own.serial):
+            record = self._record("changes")
+            for event in events_since(record, self.own.serial, self.replica.fetched):
                 self.result.events += 1
                 if event.project:
                     found.setdefault(event.project, []).append(event)
-        except (SegmentsUnreadable, SourceUnreadable):
+        except Refusal:  # of any sort: then they are no help, and no harm
             return {}
-        return found
-
-    def _every_event(self, since: int) -> list[Event]:
-        record = self._record("changes")
-        content = self.replica.fetched(Named(record.href, record.sha256, record.size_bytes))
-        known, older = segment_lists.parse_record(content), None
-        if not known.reaches(since) and known.periods and known.periods_path:
-            named = Named(known.periods_path, *known.periods)
-            older = segment_lists.parse_periods(self.replica.fetched(named))
-        found = []
-        for span in segments.covering(known, older, since):
-            told = self.replica.fetched(Named(span.path, *span.events))
-            found += [event for event in events_of(told, span) if event.serial > since]
         return found
 
     def _derived(self, name: str, events: list[Event]) -> SimplePage | None:
@@ -249,13 +272,13 @@ class _Replaying:
         self.replica.put(projects.html_path(name), html, twin=True)
         self.replica.put(projects.page_path(name), json, twin=True)
 
-    def _fetch_page(self, name: str, entry: Entry, *, files: bool) -> None:
+    def _fetch_page(self, tree: TreeReplica, name: str, entry: Entry, *, files: bool) -> None:
         path = projects.page_path(name)
         named = shadowed(path, entry.sha256, entry.size_bytes)
         content = self.replica.fetched(named)
         known = simple_parse.read(content)
         if files:
-            self.replica.take_files(known.page.files)
+            self._change_files(tree, name, known.page)
         if known.html is not None:
             sha256, size_bytes = known.html.sha256, known.html.size_bytes
             html = shadowed(projects.html_path(name), sha256, size_bytes)
@@ -269,24 +292,6 @@ class _Replaying:
             self.replica.tree.remove(path)
             self.replica.tree.remove(f"{path}.gz")
         self.result.removed += 1
-
-    def _listed(self, name: str) -> Mapping[str, Listed]:
-        """Return what the manifest lists that stands here."""
-        path = projects.manifest_path(name)
-        content = self.replica.tree.read(path)
-        try:
-            return manifest.parse(content).documents if content else {}
-        except ManifestUnreadable:
-            return {}
-
-    def _fetch_companions(self, name: str, entry: Entry) -> Mapping[str, Listed]:
-        path = projects.manifest_path(name)
-        content = self.replica.fetched(shadowed(path, entry.sha256, entry.size_bytes))
-        known = projects.parsed_manifest(name, content)
-        for named in projects.listed_documents(known):
-            self.replica.take(named)
-        self.replica.put(path, content)
-        return known.documents
 
 
 def _entry(page: SimplePage) -> Entry:

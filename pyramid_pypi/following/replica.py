@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pyramid_pypi.following.findings import Named, digest, look, shadowed
+from pyramid_pypi.following.findings import (
+    MAX_HELD_BYTES,
+    UNKNOWN_SIZE,
+    Named,
+    digest,
+    look,
+    shadowed,
+)
 from pyramid_pypi.following.placing import put_if
 from pyramid_pypi.following.projects import METADATA
 from pyramid_pypi.following.sources import FolderSource, Source, SourceUnreadable
 from pyramid_pypi.formats import hash_tree, hash_tree_difference, hash_tree_edit
 from pyramid_pypi.formats.compression import TWIN_FROM_BYTES, gzip_bytes
-from pyramid_pypi.formats.hash_tree import Entry, Root, TreeUnreadable
+from pyramid_pypi.formats.hash_tree import Entry, Root, TreeUnreadable, digits, node_path
 from pyramid_pypi.formats.hash_tree_difference import NodeChange
 from pyramid_pypi.formats.hash_tree_edit import EMPTY, Change
 from pyramid_pypi.formats.manifest import shadow_path
@@ -46,8 +53,12 @@ class Replica:
 
     def holds(self, named: Named) -> bool:
         """Tell whether the document that is `named` stands in its place."""
-        found = digest(self.folder, named.path, named.size_bytes)
-        return found == (named.sha256, named.size_bytes)
+        is_unknown = named.size_bytes == UNKNOWN_SIZE
+        most = MAX_HELD_BYTES if is_unknown else named.size_bytes
+        found = digest(self.folder, named.path, most)
+        if found is None or found[0] != named.sha256:
+            return False
+        return is_unknown or found[1] == named.size_bytes
 
     def take(self, named: Named, *, twin: bool = False) -> None:
         """Have the document that is `named` in its place, with its shadow.
@@ -85,11 +96,23 @@ class Replica:
             self._take_file(Named(file.path, file.sha256, file.size_bytes))
             if file.core_metadata_sha256:
                 sibling = f"{file.path}{METADATA}"
-                self._take_file(Named(sibling, file.core_metadata_sha256, -1))
+                self._take_file(Named(sibling, file.core_metadata_sha256, UNKNOWN_SIZE))
+
+    def remove_files(self, files: Iterable[SimpleFile]) -> None:
+        """Remove release files and their metadata.
+
+        Raises:
+            OSError: one cannot be removed.
+        """
+        for file in files:
+            for path in (file.path, f"{file.path}{METADATA}"):
+                self.tree.remove(path)
 
     def _take_file(self, named: Named) -> None:
         # By its name: release files never change, and `verify` reads every byte.
         if self.tree.size_bytes(named.path) == named.size_bytes:
+            return
+        if named.size_bytes == UNKNOWN_SIZE and self.holds(named):
             return
         blocks = self.source.blocks(named.path)
         if blocks is None or not put_if(self.folder, named, blocks):
@@ -102,11 +125,32 @@ class TreeReplica:
     def __init__(self, replica: Replica, room: str, own: Record | None, wanted: Record) -> None:
         self._replica = replica
         self._room = room
-        self._before = self._own_root(own)
+        self._before = self._first = self._own_root(own)
         self._edited: dict[str, bytes | None] = {}
         self._fetched: dict[str, bytes] = {}
         content = replica.fetched(Named(wanted.href, wanted.sha256, wanted.size_bytes))
         self._wanted = hash_tree.parse_root(content)
+
+    def entry_before(self, name: str) -> Entry | None:
+        """Return what the tree that the folder came with says of the project `name`.
+
+        None where it says nothing, or is lost.
+        """
+        if self._first.projects is not None:
+            return self._first.projects.get(name)
+        children, way = self._first.children, digits(name, self._first.depth)
+        try:
+            for level in range(1, len(way) + 1):
+                entry = children[way[level - 1]]
+                if entry is None:
+                    return None
+                content = self._own(node_path(self._room, way[:level]), entry)
+                if level == len(way):
+                    return hash_tree.parse_leaf(content).get(name)
+                children = hash_tree.parse_node(content)
+        except TreeUnreadable:
+            pass
+        return None
 
     def edit(self, changes: Mapping[str, Change]) -> None:
         """Take `changes` for those that lead to the wanted root, until it is compared."""

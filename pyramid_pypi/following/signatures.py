@@ -19,7 +19,7 @@ from tuf.api.serialization.json import JSONSerializer
 
 from pyramid_pypi.following.findings import Fault, Finding
 from pyramid_pypi.following.sources import Source, SourceUnreadable, read
-from pyramid_pypi.following.trust import MAX_TUF_BYTES
+from pyramid_pypi.following.trust import MAX_TUF_BYTES, POINTER
 from pyramid_pypi.formats.canonical import json_document
 
 ROOM = "tuf/"
@@ -47,6 +47,17 @@ def check_signatures(source: Source, paths: Iterable[str]) -> Iterator[Finding]:
     for signed in read_ones:
         for reason in _reasons(signed, keys):
             yield Finding(Fault.SIGNATURE, signed.path, reason, source.modified(signed.path))
+
+
+def signed_serial(source: Source, path: str) -> int:
+    """Return the serial that the signed document at `path` is of, 0 where it tells none."""
+    found = _read(source, path)
+    if isinstance(found, Finding) or not isinstance(found.document.signed, Targets):
+        return 0
+    target = found.document.signed.targets.get(POINTER)
+    custom: Any = target.custom if target is not None else None
+    serial = custom.get("serial") if isinstance(custom, dict) else None
+    return serial if type(serial) is int else 0
 
 
 def _read(source: Source, path: str) -> _Signed | Finding:

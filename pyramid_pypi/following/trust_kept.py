@@ -32,7 +32,10 @@ def verified(folder: Path) -> Iterator[tuple[str, bytes]]:
             if version_of(content) == int(named[1]):
                 yield f"tuf/{file.name}", content
     for role in _KEPT_ROLES:
-        content = (folder / f"{role}.json").read_bytes()
+        file = folder / f"{role}.json"
+        if not file.is_file():
+            continue
+        content = file.read_bytes()
         number = "" if role == "timestamp" else f"{version_of(content)}."
         yield f"tuf/{number}{role}.json", content
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from pyramid_pypi.errors import Refusal
 from pyramid_pypi.following import projects, records, trust
-from pyramid_pypi.following.findings import MAX_HELD_BYTES, Fault, Finding, Named, look
+from pyramid_pypi.following.findings import Fault, Finding, Named, look
 from pyramid_pypi.following.pointing import Pointing, Trusting
 from pyramid_pypi.following.signatures import ROOM, check_signatures
 from pyramid_pypi.following.sources import FolderSource, Source
@@ -26,11 +26,9 @@ from pyramid_pypi.following.strays import NotingSource, strays
 from pyramid_pypi.following.trust import Pointer
 from pyramid_pypi.following.walking import ROOMS, HashTree
 from pyramid_pypi.formats import manifest
-from pyramid_pypi.formats.compression import gunzip_bytes
 from pyramid_pypi.formats.hash_tree import Digits, digits
 from pyramid_pypi.formats.manifest import Manifest, ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record
-from pyramid_pypi.formats.simple_parse import names_of
 from pyramid_pypi.values.instants import Clock, system_clock
 
 _LOOKS = 8
@@ -45,10 +43,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to look at beside the top of the tree: projects by normalized name, or all."""
+    """What to look at beside the top of the tree: projects by normalized name, or all.
+
+    With `history` all of the change feed, which all is too; else its newest part.
+    """
 
     names: Collection[str] = ()
     everything: bool = False
+    history: bool = False
 
 
 class Verifier:
@@ -87,18 +89,14 @@ class Verifier:
             SourceUnreadable: there is no tree, or nobody answers.
         """
         started = system_clock()  # the kernel's, to compare with what it notes of files
-        for finding in self._every():
-            if (finding.fault, finding.path) not in self._told:
-                self._told.add((finding.fault, finding.path))
-                yield finding
-        if self._wanted.everything and isinstance(self._plain, FolderSource):
-            yield from strays(
-                self._plain,
-                self._source,
-                unproven=self._unproven_rooms(),
-                since=started,
-            )
-        self._source.close()
+        with closing(self._source):
+            for finding in self._every():
+                if (finding.fault, finding.path) not in self._told:
+                    self._told.add((finding.fault, finding.path))
+                    yield finding
+            if self._wanted.everything and isinstance(self._plain, FolderSource):
+                unproven = self._unproven_rooms()
+                yield from strays(self._plain, self._source, unproven=unproven, since=started)
 
     def _every(self) -> Iterator[Finding]:
         yield from self._pointing.begin()
@@ -124,7 +122,8 @@ class Verifier:
             return
         yield from records.check_record(self._source, record)
         if kind == "changes":
-            yield from records.check_changes(self._source, record)
+            history = self._wanted.history or self._wanted.everything
+            yield from records.check_changes(self._source, record, history=history)
 
     def _site(self, pointer: Pointer) -> Iterator[Finding]:
         """Look at the documents of the whole site."""
@@ -171,6 +170,20 @@ class Verifier:
         for found in self._names("companions", []):
             if isinstance(found, tuple):
                 yield from self._settled(partial(self._place, kind="companions", where=found))
+            else:
+                yield from self._settled(partial(self._orphan, name=found))
+
+    def _orphan(self, pointer: Pointer, name: str) -> Iterator[Finding]:
+        """Look whether the project `name`, which has companions, has a page too."""
+        shards, companions = map(pointer.repomd.record, ROOMS)
+        if shards is None or companions is None or companions.serial < pointer.repomd.serial:
+            return
+        told = yield from self._trees["shards"].find(shards, name)
+        if told.entry is None and not told.is_lost:
+            told = yield from self._trees["companions"].find(companions, name)
+            if told.entry is not None:
+                path = projects.manifest_path(name)
+                yield Finding(Fault.MISPLACED, path, f"the tree knows no project {name}")
 
     def _names(self, kind: str, lost: list[Digits]) -> Iterator[str | Digits]:
         record = self.pointer.repomd.record(kind) if self.pointer else None
@@ -238,22 +251,12 @@ class Verifier:
         names: set[str] = set()
         record = self.pointer.repomd.record("projects") if self.pointer else None
         if record is not None:
-            names.update(self._listed(record))
+            names.update(records.listed_names(self._source, record))
         if isinstance(self._plain, FolderSource):
             names.update(name for name, is_folder in self._plain.names("simple") if is_folder)
         for name in sorted(names):
             if any(digits(name, len(where)) == where for where in lost):
                 yield name
-
-    def _listed(self, record: Record) -> Collection[str]:
-        looked = look(self._source, Named(record.href, record.sha256, record.size_bytes))
-        content = looked.content or b""
-        try:
-            if record.open_size_bytes is not None:
-                content = gunzip_bytes(content, min(record.open_size_bytes, MAX_HELD_BYTES))
-            return names_of(content)
-        except (ValueError, Refusal):
-            return ()
 
     def _signatures(self) -> Iterator[Finding]:
         paths = set(self._source.signed)

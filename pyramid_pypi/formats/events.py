@@ -86,7 +86,13 @@ def fit(event: Event) -> Event:
 
 def line(event: Event) -> bytes:
     """Return `event` as one line, with the newline; what does not apply is left out."""
-    told = {
+    told = plain(event)
+    return json_document({key: value for key, value in told.items() if value is not None})
+
+
+def plain(event: Event) -> dict[str, Any]:
+    """Return `event` as values of JSON, None for what does not apply."""
+    return {
         "serial": event.serial,
         "time": iso_instant(event.at),
         "kind": event.kind,
@@ -95,7 +101,6 @@ def line(event: Event) -> bytes:
         "filename": event.filename,
         "details": event.details,
     }
-    return json_document({key: value for key, value in told.items() if value is not None})
 
 
 def parse(content: bytes) -> Event:

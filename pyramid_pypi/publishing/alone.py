@@ -8,7 +8,7 @@ import io
 from datetime import UTC, datetime
 
 from pyramid_pypi.formats import manifest, packages_xml
-from pyramid_pypi.formats.manifest import ManifestUnreadable, shadow_path
+from pyramid_pypi.formats.manifest import ManifestUnreadable
 from pyramid_pypi.formats.repomd import Record, Repomd
 from pyramid_pypi.publishing import documents
 from pyramid_pypi.publishing.proving import Vanished, version, while_it_moves
@@ -55,7 +55,8 @@ def _record(tree: Tree, kind: str, path: str, sha256: str, serial: int, at: date
     open_sha256, open_size_bytes = _opened(content)
     return Record(
         type=kind,
-        href=shadow_path(path, sha256).split("/", 2)[2],
+        # librepo ends at an assertion when a record lies elsewhere than in ``repodata/``.
+        href=f"repodata/{sha256}-{kind}.xml.gz",
         sha256=sha256,
         size_bytes=len(content),
         at=at,

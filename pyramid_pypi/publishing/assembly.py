@@ -35,6 +35,7 @@ from pyramid_pypi.publishing.members import (
     OpenMembers,
     Progress,
 )
+from pyramid_pypi.publishing.records import SpooledDocument
 from pyramid_pypi.publishing.turns import Turn
 from pyramid_pypi.storage.spool import Spool
 from pyramid_pypi.values.digests import sha256_hex
@@ -47,27 +48,12 @@ _BLOCK_BYTES = 256 * 1024  # most members are small, and each call of a hash cos
 
 
 @dataclass(frozen=True, slots=True)
-class RootDocument:
-    """One assembled document, in the spool at `path`, to be renamed to its place.
-
-    `open_sha256` and `open_size_bytes` are those of the XML within the gzip.
-    """
-
-    kind: str
-    path: Path
-    sha256: str
-    size_bytes: int
-    open_sha256: str
-    open_size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Assembled:
     """The documents of one state of the index: just what its change `serial` left."""
 
     serial: int
     file_count: int
-    documents: tuple[RootDocument, ...]
+    documents: tuple[SpooledDocument, ...]
 
     def discard(self) -> None:
         """Remove those of the documents that were not taken out of the spool."""
@@ -245,7 +231,7 @@ def _members(session: Session, name: ProjectName, outside: int) -> Members | Non
 
 def _write(
     path: Path, kind: Kind, count: int, members: Iterable[tuple[bytes, bytes]]
-) -> RootDocument:
+) -> SpooledDocument:
     """Write the document `kind` to `path`, taking its digests as it passes."""
     head, tail = packages_xml.opening(kind, count), packages_xml.closing(kind)
     parts = chain([(head, gzip_bytes(head))], members, [(tail, gzip_bytes(tail))])
@@ -262,7 +248,7 @@ def _write(
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return RootDocument(
+    return SpooledDocument(
         kind, path, stored.hexdigest(), size_bytes, opened.hexdigest(), open_size_bytes
     )
 

@@ -69,7 +69,7 @@ def _wrong(publisher: Publisher) -> dict[str, str]:
         trusting = Trusting(unsigned=not publisher.environment.settings.signing_enabled)
         source = FolderSource(publisher.environment.tree.root)
         try:
-            verifier = Verifier(source, Wanted(), trusting, clock)
+            verifier = Verifier(source, Wanted(history=True), trusting, clock)
             found = {finding.path: finding.detail for finding in verifier.findings()}
         except SourceUnreadable as error:
             found = {JSON: str(error)}

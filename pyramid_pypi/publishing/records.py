@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.compression import gzip_bytes
 from pyramid_pypi.formats.repomd import Record
-from pyramid_pypi.publishing.assembly import RootDocument
-from pyramid_pypi.publishing.sqlite_twins import SqliteTwin
 from pyramid_pypi.storage.tree import Tree
 from pyramid_pypi.values.digests import sha256_hex
 
@@ -28,6 +28,22 @@ ORDER = (
     "mirrors",
 )
 """The types of records, in the order in which the pointer names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledDocument:
+    """A finished document in the spool at `path`, to be renamed to its place.
+
+    `kind` is the type of its record; `open_sha256` and `open_size_bytes` are those of what
+    is compressed in it.
+    """
+
+    kind: str
+    path: Path
+    sha256: str
+    size_bytes: int
+    open_sha256: str
+    open_size_bytes: int
 
 
 class Records:
@@ -65,9 +81,7 @@ class Records:
             open_size_bytes=len(content),
         )
 
-    def assembled(
-        self, document: RootDocument | SqliteTwin, serial: int, at: datetime
-    ) -> Record:
+    def assembled(self, document: SpooledDocument, serial: int, at: datetime) -> Record:
         """Take a document out of the spool as the record of its kind."""
         extension = "sqlite.bz2" if document.kind.endswith("_db") else "xml.gz"
         href = f"{ROOM}/{document.sha256}-{document.kind.removesuffix('_db')}.{extension}"

@@ -16,13 +16,13 @@ import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from pyramid_pypi.formats.packages_reading import PackageRow, changelogs, packages
 from pyramid_pypi.formats.packages_xml import Kind
 from pyramid_pypi.formats.repomd import DATABASE_VERSION
+from pyramid_pypi.publishing.records import SpooledDocument
 from pyramid_pypi.storage.spool import Spool
 
 _BLOCK_BYTES = 256 * 1024
@@ -96,23 +96,7 @@ _INDEXES: dict[Kind, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SqliteTwin:
-    """The twin of one document, in the spool at `path`, to be renamed to its place.
-
-    `kind` is the type of its record; `open_sha256` and `open_size_bytes` are those of the
-    database within the bz2.
-    """
-
-    kind: str
-    path: Path
-    sha256: str
-    size_bytes: int
-    open_sha256: str
-    open_size_bytes: int
-
-
-def twin(kind: Kind, document: Path, sha256: str, spool: Spool) -> SqliteTwin:
+def twin(kind: Kind, document: Path, sha256: str, spool: Spool) -> SpooledDocument:
     """Make the twin of `document`, a ``KIND.xml.gz`` whose digest is `sha256`.
 
     Equal documents give equal twins, as long as SQLite's version is the same: it stands
@@ -161,7 +145,7 @@ def _inserts(key: int, row: PackageRow) -> Iterator[tuple[str, tuple[object, ...
         yield "changelog", (key, *change)
 
 
-def _compressed(kind: str, database: Path, path: Path) -> SqliteTwin:
+def _compressed(kind: str, database: Path, path: Path) -> SpooledDocument:
     closed, opened = hashlib.sha256(), hashlib.sha256()
     compressor = bz2.BZ2Compressor()
     size = 0
@@ -172,6 +156,6 @@ def _compressed(kind: str, database: Path, path: Path) -> SqliteTwin:
             closed.update(part)
         size += target.write(part := compressor.flush())
         closed.update(part)
-    return SqliteTwin(
+    return SpooledDocument(
         kind, path, closed.hexdigest(), size, opened.hexdigest(), database.stat().st_size
     )

@@ -8,7 +8,8 @@ MAX_PATH_CHARS = 1024
 
 # Each part begins with a letter or digit (or `_`): nothing hidden, no `.` or `..`; then
 # what names, versions and digests are made of.  Nothing that a URL would escape but `!`.
-_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+!-]*)*", re.ASCII)
+_PART = "[A-Za-z0-9_][A-Za-z0-9._+!-]*"
+_PATH = re.compile(f"{_PART}(?:/{_PART})*", re.ASCII)
 
 
 def is_relative_path(path: str) -> bool:

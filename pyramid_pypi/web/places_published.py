@@ -11,6 +11,7 @@ from pyramid_pypi.web.places_tree import Shadow, TreeDocument, TreeFolder
 
 FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]{0,511}\Z")
 
+_RECORD = re.compile(r"([0-9a-f]{64})-(?:primary|filelists|other)\.xml\.gz")
 _SEGMENT_NO_ONE_HAS = re.compile(r"[\x00-\x1f\x7f/\\]")
 _HEX = tuple(re.compile(rf"[0-9a-f]{{{digits}}}\Z") for digits in (2, 2, 60))
 
@@ -73,9 +74,18 @@ class ProjectPointer(InProject):
 
 
 class ProjectRepodata(InProject):
-    """``/simple/NAME/repodata/``: no page of its own."""
+    """``/simple/NAME/repodata/``: no page of its own.
+
+    The records that its pointer names are versions of the project's createrepo documents.
+    """
 
     rooms = {"repomd.xml": ProjectPointer, "repomd.json": ProjectPointer}
+
+    def __getitem__(self, segment: str) -> Resource:
+        record = _RECORD.fullmatch(segment)
+        if record is None or self.__parent__ is None:
+            return super().__getitem__(segment)
+        return self.__parent__[SHADOWS][f"{record[1]}.xml.gz"]
 
 
 class SimpleDocument(TreeDocument):

@@ -109,3 +109,11 @@ def test_dnf_lists_and_mirrors(address: str, files: int) -> None:
 def test_a_project_alone_has_its_own_documents(place: Path, name: str) -> None:
     for kind in repositories.KINDS:
         assert (place / f"simple/{name}/{kind}.xml.gz").exists()
+
+
+def test_a_project_is_a_repository_of_its_own(loaded: LiveIndex, projects: list[str]) -> None:
+    for name in (projects[0], "flask"):
+        alone = f"{loaded.url}/simple/{name}"
+        repositories.accepts_createrepo_c(alone, 1)
+        repositories.accepts_librepo(alone)
+        assert repositories.accepts_dnf(alone, name) >= 1

@@ -16,7 +16,6 @@ from pyramid_pypi.errors import BadValue
 from pyramid_pypi.formats import events
 from pyramid_pypi.formats.events import Event
 from pyramid_pypi.publishing.segments import event_of
-from pyramid_pypi.values.instants import iso_instant
 from pyramid_pypi.web import answers, negotiation
 from pyramid_pypi.web.answers import Answer, Headers
 from pyramid_pypi.web.negotiation import Representation
@@ -88,7 +87,7 @@ def _answer(
         return answers.whole(lines, form.content_type, headers=headers)
     content = {
         "serial": serial,
-        "changes": [_told(event) for event in found],
+        "changes": [events.plain(event) for event in found],
         "next": found[-1].serial if found else since,
     }
     return answers.document(content, headers)
@@ -128,15 +127,3 @@ def _number(
     if not good or not least <= int(text) <= most:
         raise BadValue(f"{name}: give one whole number from {least} to {most}")
     return int(text)
-
-
-def _told(event: Event) -> dict[str, Any]:
-    return {
-        "serial": event.serial,
-        "time": iso_instant(event.at),
-        "kind": event.kind,
-        "project": event.project,
-        "version": event.version,
-        "filename": event.filename,
-        "details": event.details,
-    }

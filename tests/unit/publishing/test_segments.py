@@ -6,7 +6,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -58,7 +58,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "SEGMENT_CHANGES", 3)
     monkeypatch.setattr(publishing, "PERIOD_CHANGES", 8)
-    # Five changes or so make a day, and twelve a week.
+
+
+def make_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let some five changes make a day, and twelve a week."""
+    make_small(monkeypatch)
     monkeypatch.setattr(publishing, "DAY_BYTES", 1200)
     monkeypatch.setattr(publishing, "WEEK_BYTES", 3000)
 
@@ -128,14 +132,19 @@ GAPS = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    gaps=st.lists(GAPS, min_size=1, max_size=60), sizes=st.lists(st.integers(1, 9), min_size=1)
+    gaps=st.lists(GAPS, min_size=1, max_size=60),
+    sizes=st.lists(st.integers(1, 9), min_size=1),
+    make=st.sampled_from([make_small, make_busy]),
 )
 def test_rounds_do_not_matter(
-    tmp_path_factory: pytest.TempPathFactory, gaps: list[tuple[int, float]], sizes: list[int]
+    tmp_path_factory: pytest.TempPathFactory,
+    gaps: list[tuple[int, float]],
+    sizes: list[int],
+    make: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     """However often it is written and whatever comes, the bytes are those of one go."""
     with pytest.MonkeyPatch.context() as patch:
-        make_small(patch)
+        make(patch)
         folder = tmp_path_factory.mktemp("feeds")
         rounds, once = Feed(folder / "rounds"), Feed(folder / "once")
         changes = journal(*gaps)
@@ -158,9 +167,9 @@ def assert_periods_name_what_changed(feed: Feed, changes: list[ChangeEntry]) -> 
         assert segment_lists.parse_names(feed.tree.read(span.names_path) or b"") == names
 
 
-@pytest.mark.usefixtures("small")
-def test_a_busy_week_is_several(tmp_path: Path) -> None:
+def test_a_busy_week_is_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None unpacks to more than a reader holds, and each says to how much."""
+    make_busy(monkeypatch)
     feed = Feed(tmp_path)
     changes = journal(*[(0, 0.2)] * 200)
     feed.extend(changes)
@@ -523,12 +532,19 @@ def naive_step(spans: Sequence[Span], wanted: int) -> Span | None:
 
 
 @settings(deadline=None)
-@given(gaps=st.lists(GAPS, min_size=1, max_size=60), since=st.integers(0, 400))
+@given(
+    gaps=st.lists(GAPS, min_size=1, max_size=60),
+    since=st.integers(0, 400),
+    make=st.sampled_from([make_small, make_busy]),
+)
 def test_the_way_is_that_of_looking_at_every_span(
-    tmp_path_factory: pytest.TempPathFactory, gaps: list[tuple[int, float]], since: int
+    tmp_path_factory: pytest.TempPathFactory,
+    gaps: list[tuple[int, float]],
+    since: int,
+    make: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        make_small(patch)
+        make(patch)
         feed = Feed(tmp_path_factory.mktemp("feed"))
         feed.extend(journal(*gaps))
     spans = [*feed.periods.spans, *feed.periods.segments, *feed.record.segments]

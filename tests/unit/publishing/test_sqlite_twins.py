@@ -15,7 +15,8 @@ import createrepo_c
 import pytest
 
 from pyramid_pypi.formats.packages_xml import KINDS, Kind
-from pyramid_pypi.publishing.sqlite_twins import SqliteTwin, twin
+from pyramid_pypi.publishing.records import SpooledDocument
+from pyramid_pypi.publishing.sqlite_twins import twin
 from pyramid_pypi.storage.spool import Spool
 from tests.clients import made_repository
 from tests.conftest import unavailable
@@ -40,7 +41,7 @@ def document(repository: Path, kind: Kind) -> Path:
     return path
 
 
-def made(repository: Path, kind: Kind, spool: Spool) -> SqliteTwin:
+def made(repository: Path, kind: Kind, spool: Spool) -> SpooledDocument:
     path = document(repository, kind)
     return twin(kind, path, hashlib.sha256(path.read_bytes()).hexdigest(), spool)
 
