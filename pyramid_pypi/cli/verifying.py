@@ -43,6 +43,9 @@ _ROOTS = {
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder that remembers what was seen; an older tree is refused then.",
 )
+@click.option(
+    "--ahead", is_flag=True, help="Documents may be newer than the pointer, as in an export."
+)
 @click.option("--unsigned", is_flag=True, help="Take a tree without signatures.")
 @click.option("--repair-from", metavar="DIR|URL", help="Mend SOURCE, a folder, from this tree.")
 @shared_options
@@ -54,6 +57,7 @@ def verify(
     everything: bool,
     root: Path | None,
     state: Path | None,
+    ahead: bool,
     unsigned: bool,
     repair_from: str | None,
 ) -> None:
@@ -62,7 +66,7 @@ def verify(
     SOURCE is a folder, or the address of an index or a mirror.  Needs no database and no
     data folder.  Ends with status 3 on findings.
     """
-    wanted = Wanted(tuple(map(normalize, names)), everything)
+    wanted = Wanted(tuple(map(normalize, names)), everything, ahead=ahead)
     trusting = Trusting(root.read_bytes() if root else None, state, unsigned)
     tree = _opened(source)
     with _progress(invocation) as on_progress:

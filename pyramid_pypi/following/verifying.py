@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
-from pyramid_pypi.following import projects, records, trust
+from pyramid_pypi.following import newer, projects, records, trust
 from pyramid_pypi.following.findings import Fault, Finding, Named, look
 from pyramid_pypi.following.pointing import Pointing, Trusting
 from pyramid_pypi.following.signatures import ROOM, check_signatures
@@ -45,12 +45,14 @@ Progress = Callable[[int, int], None]
 class Wanted:
     """What to look at beside the top of the tree: projects by normalized name, or all.
 
-    With `history` all of the change feed, which all is too; else its newest part.
+    With `history` all of the change feed, which all is too; else its newest part.  With
+    `ahead`, documents may be newer than the pointer, as in an export.
     """
 
     names: Collection[str] = ()
     everything: bool = False
     history: bool = False
+    ahead: bool = False
 
 
 class Verifier:
@@ -73,8 +75,7 @@ class Verifier:
         self._told: set[tuple[Fault, str]] = set()
         self._unproven: set[str] = set()
         self._moments = _MOMENTS
-        self.ahead: set[str] = set()
-        """Documents whose paths show later versions than are signed for yet."""
+        self.ahead: set[str] = set()  # paths that show later versions than are signed yet
         self._pointing = Pointing(self._source, trusting, clock)
 
     @property
@@ -93,7 +94,12 @@ class Verifier:
             for finding in self._every():
                 if (finding.fault, finding.path) not in self._told:
                     self._told.add((finding.fault, finding.path))
-                    yield finding
+                    if self._wanted.ahead and newer.is_ahead(
+                        self._plain, finding, self.pointer
+                    ):
+                        self.ahead.add(finding.path)
+                    else:
+                        yield finding
             if self._wanted.everything and isinstance(self._plain, FolderSource):
                 unproven = self._unproven_rooms()
                 yield from strays(self._plain, self._source, unproven=unproven, since=started)
@@ -203,6 +209,8 @@ class Verifier:
         companions = repomd.record("companions") if repomd else None
         if repomd and companions and companions.serial < repomd.serial:
             self._unproven.update(("projects/", "pypi/"))
+        if self._wanted.ahead:
+            self._unproven.update(newer.ROOMS)
         if self._may_move():
             self._unproven.update(("projects/", "pypi/", "simple/", "repodata/"))
         return tuple(self._unproven)

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
@@ -66,8 +65,7 @@ class Caretaker:
         self._stopping.set()
         self._thread.join()
         publisher = self._publisher
-        whole = partial(publisher.repository.refresh, whole=True)
-        for step in (publisher.fresh_lists, whole, publisher.checkpoint):
+        for step in (publisher.fresh_lists, publisher.repository.finish, publisher.checkpoint):
             self._guarded(step)
 
     def _run(self) -> None:

@@ -104,6 +104,15 @@ class Repository:
         with self._turn.taken():
             self._round(whole=whole)
 
+    def finish(self) -> None:
+        """Leave nothing to the next process but what takes long.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError, OSError: as `refresh`.
+        """
+        found = {record.type: record for record in self._pointer.standing().records}
+        self.refresh(whole=self._whole.is_small(found))
+
     def refresh_for_reader(self) -> None:
         """Bring the pointer up to date if it lags, for a reader who asks for it.
 

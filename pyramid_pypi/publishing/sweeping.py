@@ -11,6 +11,7 @@ from pyramid_pypi.environment import Environment
 from pyramid_pypi.formats import repomd
 from pyramid_pypi.formats.manifest import SITE_SHADOWS
 from pyramid_pypi.formats.repomd import Repomd, RepomdUnreadable
+from pyramid_pypi.formats.segments import SegmentsUnreadable
 from pyramid_pypi.publishing import documents, segment_files
 from pyramid_pypi.publishing.pointer import JSON, XML
 from pyramid_pypi.publishing.signing import hash_named, shown_by
@@ -75,7 +76,10 @@ def _current(tree: Tree, standing: Repomd) -> set[str]:
 def _segments(tree: Tree, standing: Repomd, before: float) -> list[str]:
     record = standing.record("changes")
     content = tree.read(record.href) if record else None
-    return segment_files.superseded(tree, content, before) if content else []
+    try:
+        return segment_files.superseded(tree, content, before) if content else []
+    except SegmentsUnreadable:
+        return []  # the next round makes them anew
 
 
 def _sweep_named(

@@ -63,11 +63,16 @@ class Whole:
         shows = all(found[kind].serial == serial for kind in KINDS)
         return shows or time.monotonic() < self._due or self._rest(found)
 
+    def is_small(self, found: Mapping[str, Record]) -> bool:
+        """Tell whether the records `found` are quickly made."""
+        sizes = (found[kind].size_bytes for kind in KINDS if kind in found)
+        return sum(sizes) < _LARGE_S * _BYTES_PER_S
+
     def _rest(self, found: Mapping[str, Record]) -> bool:
         """Tell whether large records, of another process perhaps, have not stood long."""
-        rest_s = sum(found[kind].size_bytes for kind in KINDS) / _BYTES_PER_S
-        if rest_s < _LARGE_S:
+        if self.is_small(found):
             return False
+        rest_s = sum(found[kind].size_bytes for kind in KINDS) / _BYTES_PER_S
         written = max(self._tree.mtime(found[kind].href) for kind in KINDS)
         return self._clock().timestamp() < written + rest_s
 

@@ -35,6 +35,7 @@ from tests.conftest import ToldClock, unavailable
 from tests.static_trees import Origin, origin
 
 CONFIGURATION = Path(__file__).parents[2] / "docs" / "rsyncd.conf"
+OPERATORS = CONFIGURATION.with_name("operators.md")
 PROGRAM = str(Path(sys.executable).with_name("pyramid-pypi"))
 PROJECTS = 36
 
@@ -227,6 +228,57 @@ def test_a_mirror_that_asks_what_changed(
         rsync(whole)
         assert unversioned(tree) == unversioned(whole), kind
         assert findings(index, tree) == [], kind
+
+
+def test_the_recipe_as_it_is_written(
+    index: Origin, export: Path, tree: Path, tmp_path: Path
+) -> None:
+    """With the folder of the export for its address."""
+    if shutil.which("rsync") is None:
+        unavailable("rsync is not installed")
+    settle(index, export)
+    text = OPERATORS.read_text("utf-8")
+    found = re.findall(r"(?m)(?:^    .*\n)+", text[text.index("    cd /srv/mirror &&") :])[0]
+    script = found.replace("/srv/mirror", str(tmp_path))
+    script = script.replace("https://pypi.example.org", str(export))
+    script = script.replace("rsync://pypi.example.org/pypi", str(export))
+    assert "example.org" not in script
+    (tmp_path / "mirror").mkdir()
+    script = script.replace(" tree", " mirror")
+    shutil.copy(export / "tuf/1.root.json", tmp_path / "1.root.json")
+    run_script(script)
+    assert findings(index, tree) == []
+    change(index, 20)
+    settle(index, export)
+    run_script(script)
+    assert findings(index, tree) == []
+    index.delete("demo-33")
+    index.point()
+    settle(index, export)
+    # Signed by somebody else: nothing is copied, and nothing removed.
+    before = files(tree)
+    root = (tmp_path / "1.root.json").read_bytes()
+    (tmp_path / "1.root.json").write_text("{}")
+    shutil.move(tmp_path / "seen", tmp_path / "forgotten")
+    run_script(script, status=1)
+    assert files(tree) == before
+    assert (tree / "simple/demo-33").is_dir()
+    (tmp_path / "1.root.json").write_bytes(root)
+    run_script(script)
+    assert not (tree / "simple/demo-33").exists()
+    assert findings(index, tree) == []
+
+
+def run_script(script: str, status: int = 0) -> None:
+    done = subprocess.run(
+        ["bash", "-uc", script],
+        env={"PATH": f"{Path(PROGRAM).parent}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
 
 
 def test_what_changed_without_pointers_of_ones_own(

@@ -142,6 +142,21 @@ def test_companions_that_came_after_the_pointer(
     assert faults(index, mirror) == []
 
 
+def test_a_project_whose_companions_go_later(
+    index: Origin, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "_LEAST_APART_S", 0)
+    index.delete("small-9")
+    index.workshop.publisher.repository.refresh_for_reader()
+    assert "simple/small-9" not in list(changed(index, mirror).gone())
+    brought(index, mirror)
+    assert not (mirror / "simple/small-9/index.json").exists()
+    index.point()
+    brought(index, mirror)
+    assert not list(mirror.glob("*/small-9"))
+    assert faults(index, mirror) == []
+
+
 def test_pages_that_were_written_without_a_change(index: Origin, mirror: Path) -> None:
     """As by a later version of the program, which has more to say."""
     serial, path = serial_of(index.tree), "simple/large/index.json"
