@@ -110,7 +110,8 @@ class Repairer:
         if not leading:
             return None
         if is_whole and all(found):
-            return Wanted(names=sorted({one[1] for one in found if one}))
+            names = sorted({one[1] for one in found if one})
+            return replace(self._wanted, names=names, everything=False)
         return self._wanted
 
     def _mend(self, finding: Finding) -> bool:
