@@ -34,8 +34,14 @@ class _Signed:
     document: Metadata[Any]
 
 
-def check_signatures(source: Source, paths: Iterable[str]) -> Iterator[Finding]:
-    """Look at the signed documents at `paths`, given with every root and targets there is."""
+def check_signatures(
+    source: Source, paths: Iterable[str], verified: Iterable[bytes] = ()
+) -> Iterator[Finding]:
+    """Look at the signed documents at `paths`, given with every root and targets there is.
+
+    Those that were `verified` already, as a root that was given or seen in an earlier run,
+    name keys too.
+    """
     read_ones = []
     for path in sorted(paths):
         found = _read(source, path)
@@ -43,7 +49,8 @@ def check_signatures(source: Source, paths: Iterable[str]) -> Iterator[Finding]:
             yield found
         else:
             read_ones.append(found)
-    keys = _keys(read_ones)
+    known: list[Metadata[Any]] = [Metadata.from_bytes(content) for content in verified]
+    keys = _keys([*known, *(signed.document for signed in read_ones)])
     for signed in read_ones:
         for reason in _reasons(signed, keys):
             yield Finding(Fault.SIGNATURE, signed.path, reason, source.modified(signed.path))
@@ -88,11 +95,11 @@ def _forms(document: Metadata[Any]) -> Iterator[bytes]:
     yield json_document(document.to_dict())
 
 
-def _keys(read_ones: Iterable[_Signed]) -> dict[str, Key]:
+def _keys(documents: Iterable[Metadata[Any]]) -> dict[str, Key]:
     """Return every key that a root or a delegation names, by its id."""
     keys: dict[str, Key] = {}
-    for signed in read_ones:
-        body = signed.document.signed
+    for document in documents:
+        body = document.signed
         if isinstance(body, Root):
             keys |= body.keys
         elif isinstance(body, Targets) and body.delegations is not None:

@@ -230,12 +230,11 @@ class Verifier:
         told = yield from self._trees["shards"].find(shards, name)
         if told.entry is None and not told.is_lost:
             if not known:
-                detail = "the tree knows no such project"
-                yield Finding(Fault.MISSING, projects.page_path(name), detail)
+                path = projects.page_path(name)
+                yield Finding(Fault.MISSING, path, "the tree knows no such project")
             return
         yield from projects.check_page(self._source, name, told.entry)
-        companions = pointer.repomd.record("companions")
-        if companions is not None:
+        if (companions := pointer.repomd.record("companions")) is not None:
             yield from self._companions(pointer, companions, name)
 
     def _companions(self, pointer: Pointer, record: Record, name: str) -> Iterator[Finding]:
@@ -270,7 +269,8 @@ class Verifier:
         paths = set(self._source.signed)
         if isinstance(self._plain, FolderSource):
             paths.update(self._plain.files(ROOM.rstrip("/")))
-        yield from check_signatures(self._source, paths)
+        known = self.pointer.signed.values() if self.pointer else ()
+        yield from check_signatures(self._source, paths, known)
 
     def _settled(self, check: Check) -> Iterator[Finding]:
         """Yield what `check` finds, unless that is over under a pointer that has moved on."""

@@ -209,3 +209,14 @@ def mended(copy: Path, other: Path, index: Origin, trusting: Trusting) -> list[F
     return list(
         Repairer(FolderSource(copy), FolderSource(other), ALL, trusting, index.clock).findings()
     )
+
+
+def test_a_root_that_is_known_already_vouches_for_its_keys(
+    busy: Origin, copy: Path, tmp_path: Path
+) -> None:
+    """Over HTTP it is not asked for again."""
+    root = (copy / trust.FIRST_ROOT).read_bytes()
+    with serving(copy) as server:
+        for trusting in (Trusting(root=root), *[Trusting(state=tmp_path / "state")] * 2):
+            source = HttpSource(server.url)
+            assert list(Verifier(source, ALL, trusting, busy.clock).findings()) == []
