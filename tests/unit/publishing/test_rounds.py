@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +25,7 @@ from pyramid_pypi.publishing.keys import KeysUnusable
 from pyramid_pypi.publishing.pointer import Pointer
 from pyramid_pypi.publishing.publisher import Publisher
 from pyramid_pypi.publishing.whole import Whole
+from pyramid_pypi.values.digests import sha256_hex
 from pyramid_pypi.values.names import ProjectName
 from tests.conftest import NOON
 from tests.factories import Workshop
@@ -209,3 +213,33 @@ def test_every_process_lets_large_records_rest(
     workshop.services.clock.advance(days=1)  # type: ignore[attr-defined]
     second(workshop).publisher.repository.refresh()
     assert shown(workshop).record("projects") != before
+
+
+def test_sqlite_twins_follow_their_documents(workshop: Workshop) -> None:
+    workshop.add()
+    workshop.settle()
+    assert shown(workshop).record("primary_db") is None
+    twinned = second(workshop, repodata_sqlite=True)
+    seen = set()
+    for version in ("2.0", "3.0"):
+        twinned.add(version=version)
+        twinned.settle()
+        for kind in ("primary", "filelists", "other"):
+            document, twin = shown(workshop).record(kind), shown(workshop).record(f"{kind}_db")
+            assert document
+            assert twin
+            assert (twin.database_version, twin.serial) == (10, document.serial)
+            packed = workshop.services.tree.read(twin.href) or b""
+            assert sha256_hex(packed) == twin.sha256
+            with closing(sqlite3.connect(":memory:")) as database:
+                database.deserialize(bz2.decompress(packed))
+                (told,) = database.execute("SELECT checksum FROM db_info").fetchone()
+                (count,) = database.execute("SELECT count(*) FROM packages").fetchone()
+            assert (told, count) == (document.sha256, int(float(version)))
+            seen.add(twin.sha256)
+    before = shown(workshop)
+    second(workshop, repodata_sqlite=True).settle()
+    assert shown(workshop) == before
+    assert len(seen) == 6
+    second(workshop).settle()
+    assert shown(workshop).record("primary_db") is None
