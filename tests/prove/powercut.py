@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.prove import checking, crashes
+from tests.prove import checking, crashes, verified
 from tests.prove.crashes import Uploaders
 from tests.prove.serving import Server
 
@@ -64,6 +64,8 @@ def prove(folder: Path, cuts: int, uploads: int, seed: int) -> tuple[list[str], 
     chance = random.Random(seed)
     disk = Disk(folder)
     server = Server(disk.mount_point / "index", folder / "serve.log")
+    broken: list[str] = []
+    promised = 0
 
     def cut(uploaders: Uploaders) -> None:
         if chance.random() < _LATE:
@@ -75,10 +77,21 @@ def prove(folder: Path, cuts: int, uploads: int, seed: int) -> tuple[list[str], 
         server.kill()
         disk.unmount()
         disk.mount()
+        # What a web server shows before the index is started again: all that the pointer
+        # names is there, if only under its hash.
+        nonlocal promised
+        if (disk.mount_point / "index/tree/repodata/repomd.json").exists():
+            tally = verified.complete(str(disk.mount_point / "index/tree"))
+            broken.extend(f"after a cut: {failure}" for failure in tally.failures)
+            promised += tally.reads
 
     try:
         with server:
-            return crashes.prove(server, cut, crashes=cuts, uploads=uploads, seed=seed)
+            violations, figures = crashes.prove(
+                server, cut, crashes=cuts, uploads=uploads, seed=seed
+            )
+        told = f"{promised} documents that pointers named, {len(broken)} lost"
+        return [*violations, *broken], f"{figures}; {told}"
     finally:
         disk.unmount()
 
