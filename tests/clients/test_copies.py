@@ -5,6 +5,7 @@ The same programs are shown all three, and must find the same in each.
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -71,8 +72,8 @@ def projects(folders: dict[str, Path]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def files(folders: dict[str, Path]) -> int:
-    packages = (folders["index"] / "packages").rglob("*")
-    return sum(path.is_file() and path.suffix != ".metadata" for path in packages)
+    pages = (folders["export"] / "simple").glob("*/index.json")
+    return sum(len(json.loads(page.read_bytes())["files"]) for page in pages)
 
 
 def test_every_byte_is_verified(place: Path) -> None:

@@ -284,7 +284,8 @@ def test_a_stolen_online_key_signs_no_more(
     index.publish()
     assert client.serial() == 2
     thief = Signer(index.tree, stolen, index.clock, timestamp_expiry_s=3 * 86_400)
-    (index.tree.root / "tuf/2.root.json").rename(tmp_path / "hidden")
+    for role in ("root", "targets"):
+        (index.tree.root / f"tuf/2.{role}.json").rename(tmp_path / f"hidden.{role}")
     index.signer = thief
     index.publish()
     with pytest.raises(UnsignedMetadataError):

@@ -52,7 +52,7 @@ def _told(refusal: type[Refusal]) -> dict[str, Any]:
     return {
         "code": refusal.code,
         "title": refusal.title,
-        "status": status_of(refusal()),
+        "status": status_of(refusal),
         "text": inspect.cleandoc(refusal.__doc__ or ""),
     }
 

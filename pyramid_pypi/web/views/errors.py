@@ -135,9 +135,10 @@ def answer(request: Any, refusal: Refusal) -> Answer:
     return answers.whole(body, PROBLEM_JSON, status=line, headers=headers)
 
 
-def status_of(refusal: Refusal) -> int:
-    """Return the HTTP status of `refusal` for REST and for pages."""
-    return refusal.status if isinstance(refusal, WebRefusal) else STATUSES[refusal.kind]
+def status_of(refusal: Refusal | type[Refusal]) -> int:
+    """Return the HTTP status of `refusal`, or of all of its class, for REST and for pages."""
+    known = refusal if isinstance(refusal, type) else type(refusal)
+    return known.status if issubclass(known, WebRefusal) else STATUSES[known.kind]
 
 
 def problem(refusal: Refusal, status: int) -> dict[str, Any]:
