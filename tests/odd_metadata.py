@@ -117,7 +117,10 @@ def in_field(field: str) -> Iterator[OddMetadata]:
     template = FIELDS[field]
     for char in ILLEGAL:
         rest = template.replace("{}", f"a{char}b").encode()
-        yield OddMetadata(f"U+{ord(char):04X}", rest, is_illegal=True)
+        # A page break in a README is taken for a blank.
+        is_break = char == "\f" and char in rest.decode().partition("\n\n")[2]
+        is_break |= char == "\f" and field == "Description"
+        yield OddMetadata(f"U+{ord(char):04X}", rest, is_illegal=not is_break)
     for label, content in NOT_UTF8.items():
         rest = template.encode().replace(b"{}", b"a" + content + b"b")
         yield OddMetadata(label, rest, is_illegal=True)

@@ -146,7 +146,10 @@ def _head_and_body(content: bytes) -> tuple[str, str | None]:
     if b"\r\n" in content:
         content = content.replace(b"\r\n", b"\n")
     head, _, body = content.partition(b"\n\n")
-    return _text(head), None if body.strip() in (b"", b"UNKNOWN") else _text(body)
+    if body.strip() in (b"", b"UNKNOWN"):
+        return _text(head), None
+    # Page breaks are as good as blanks in a README, and XML cannot carry them.
+    return _text(head), _text(body.replace(b"\f", b" "))
 
 
 def _text(content: bytes) -> str:

@@ -215,3 +215,11 @@ def test_long_fields_take_little_time(line: str) -> None:
     except MetadataInvalid:
         pass
     assert time.process_time() - start < 1.5
+
+
+def test_a_page_break_in_the_description_is_a_blank() -> None:
+    """As READMEs of old have them; in a header it is refused like any control character."""
+    content = b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n\nOne\n\f\nTwo\n"
+    assert parse(content).description == "One\n \nTwo\n"
+    with pytest.raises(MetadataInvalid, match=r"U\+000C"):
+        parse(b"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nSummary: a\fb\n")
